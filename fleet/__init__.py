@@ -1,0 +1,1 @@
+"""Pure core and command line of opencode-fleet; nothing here imports pulumi."""

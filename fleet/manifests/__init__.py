@@ -1,0 +1,1 @@
+"""Kubernetes objects of pools and users as plain typed dicts."""

@@ -1,0 +1,85 @@
+"""Network rules of a pool; their number does not grow with its users.
+
+Nobody enters but the ingress controller and agent-control, on 4096. Out goes DNS and the internet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fleet.config import Peer
+from fleet.manifests.types import Spec
+from fleet.names import LABEL_ROLE, pool_labels, runtime_selector
+from fleet.plan import PoolPlan
+from fleet.ranges import closed_ranges
+
+RUNTIME_PORT = 4096
+
+
+def network_policies(pool: PoolPlan) -> list[Spec]:
+    """Return the pool's two policies: nothing for anybody, and what runtimes need."""
+    both = ["Ingress", "Egress"]
+    return [
+        _policy(pool, "default-deny", {"podSelector": {}, "policyTypes": both}),
+        _policy(
+            pool,
+            "runtimes",
+            {
+                "podSelector": {"matchLabels": runtime_selector()},
+                "policyTypes": both,
+                "ingress": [_entrance(pool)],
+                "egress": _exits(pool),
+            },
+        ),
+    ]
+
+
+def _policy(pool: PoolPlan, name: str, spec: dict[str, Any]) -> Spec:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": name,
+            "namespace": pool.namespace,
+            "labels": pool_labels(pool.environment, pool.name),
+        },
+        "spec": spec,
+    }
+
+
+def _peer(peer: Peer) -> dict[str, Any]:
+    selector: dict[str, Any] = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": peer.namespace}}
+    }
+    if peer.pod_labels:
+        selector["podSelector"] = {"matchLabels": peer.pod_labels}
+    return selector
+
+
+def _entrance(pool: PoolPlan) -> dict[str, Any]:
+    control = {"podSelector": {"matchLabels": {LABEL_ROLE: "agent-control"}}}
+    return {
+        "from": [_peer(pool.access.controller), control],
+        "ports": [{"protocol": "TCP", "port": RUNTIME_PORT}],
+    }
+
+
+def _exits(pool: PoolPlan) -> list[dict[str, Any]]:
+    four, six = closed_ranges(pool.network.deny)
+    dns_ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
+    return [
+        {"to": [_peer(pool.network.dns)], "ports": dns_ports},
+        {
+            "to": [
+                {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(four)}},
+                {"ipBlock": {"cidr": "::/0", "except": list(six)}},
+            ]
+        },
+        *(
+            {
+                "to": [{"ipBlock": {"cidr": item.cidr}}],
+                "ports": [{"protocol": "TCP", "port": item.port}],
+            }
+            for item in pool.network.allow
+        ),
+    ]

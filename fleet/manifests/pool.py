@@ -1,0 +1,230 @@
+"""The objects of a pool: its namespace, limits, scenes, managed config, agent-control.
+
+Leaves out: network rules (`policies`), the users' objects (`user`).
+"""
+
+from __future__ import annotations
+
+from fleet.config import MAX_USERS_A_POOL, SharedClaim
+from fleet.manifests.policies import network_policies
+from fleet.manifests.types import (
+    Claim,
+    ConfigMap,
+    Manifest,
+    Metadata,
+    Role,
+    RoleBinding,
+    ServiceAccount,
+    Spec,
+)
+from fleet.names import pool_labels, shared_volume_name
+from fleet.plan import PoolPlan, ScenePlan
+from fleet.scene_files import config_map_key
+
+SHARED_CLAIM = "workspaces"
+AGENT_CONTROL = "agent-control"
+MANAGED_CONFIG_FILE = "opencode.json"
+RETAINED = {"opencode-fleet/retain": "true"}
+# Claims of former users stay and count; pods and the like exist once a user, twice in passing.
+_CLAIMS_A_POOL = 5 * MAX_USERS_A_POOL
+
+
+def pool_objects(pool: PoolPlan) -> list[Manifest]:
+    """Return every object of a pool in the order they must be made; the namespace is first."""
+    objects: list[Manifest] = [
+        namespace(pool),
+        resource_quota(pool),
+        limit_range(pool),
+        managed_config_map(pool),
+        *(scene_config_map(pool, scene) for scene in pool.scenes if scene.config_map),
+        *network_policies(pool),
+        *agent_control(pool),
+    ]
+    if pool.shared is not None:
+        objects.extend(shared_storage(pool, pool.shared))
+    return objects
+
+
+def _metadata(pool: PoolPlan, name: str) -> Metadata:
+    return {
+        "name": name,
+        "namespace": pool.namespace,
+        "labels": pool_labels(pool.environment, pool.name),
+    }
+
+
+def namespace(pool: PoolPlan) -> Manifest:
+    """Return the pool's namespace; Pod Security `restricted` is enforced in it."""
+    restricted = {
+        f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": pool.namespace,
+            "labels": {**pool_labels(pool.environment, pool.name), **restricted},
+            "annotations": RETAINED,
+        },
+    }
+
+
+def resource_quota(pool: PoolPlan) -> Spec:
+    """Return the pool's quota: object counts always, totals where the stack file sets them."""
+    hard = {
+        "persistentvolumeclaims": str(_CLAIMS_A_POOL),
+        "pods": str(2 * MAX_USERS_A_POOL),
+        "services": str(MAX_USERS_A_POOL + 10),
+        "services.loadbalancers": "0",
+        "services.nodeports": "0",
+    }
+    totals = {
+        "requests.cpu": pool.quota.cpu,
+        "requests.memory": pool.quota.memory,
+        "requests.storage": pool.quota.storage,
+    }
+    hard |= {key: value for key, value in totals.items() if value is not None}
+    return {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": _metadata(pool, "pool"),
+        "spec": {"hard": hard},
+    }
+
+
+def limit_range(pool: PoolPlan) -> Spec:
+    """Return defaults for containers that set no limits, such as an operator's debug pod."""
+    limits = [
+        {
+            "type": "Container",
+            "default": {"cpu": "1", "memory": "512Mi", "ephemeral-storage": "1Gi"},
+            "defaultRequest": {"cpu": "50m", "memory": "64Mi", "ephemeral-storage": "100Mi"},
+        }
+    ]
+    return {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": _metadata(pool, "pool"),
+        "spec": {"limits": limits},
+    }
+
+
+def managed_config_map(pool: PoolPlan) -> ConfigMap:
+    """Return OpenCode's managed configuration, named by its content."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(pool, pool.managed_config),
+        "immutable": True,
+        "data": {MANAGED_CONFIG_FILE: pool.managed_config_text},
+    }
+
+
+def scene_config_map(pool: PoolPlan, scene: ScenePlan) -> ConfigMap:
+    """Return a scene's files, named by their content."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(pool, scene.config_map or scene.id),
+        "immutable": True,
+        "data": {config_map_key(path): text for path, text in scene.files},
+    }
+
+
+def agent_control(pool: PoolPlan) -> list[Manifest]:
+    """Return the account of an outside control plane: list, watch, restart, scale, nothing more.
+
+    Restarting is deleting a pod. Patching a Deployment would do it too, but whoever may do that may
+    mount any Secret of the namespace.
+    """
+    account: ServiceAccount = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": _metadata(pool, AGENT_CONTROL),
+        "automountServiceAccountToken": False,
+    }
+    role: Role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": _metadata(pool, AGENT_CONTROL),
+        "rules": [
+            {
+                "apiGroups": [""],
+                "resources": ["pods"],
+                "verbs": ["get", "list", "watch", "delete"],
+            },
+            {
+                "apiGroups": ["apps"],
+                "resources": ["deployments"],
+                "verbs": ["get", "list", "watch"],
+            },
+            {
+                "apiGroups": ["apps"],
+                "resources": ["deployments/scale"],
+                "verbs": ["get", "update", "patch"],
+            },
+        ],
+    }
+    binding: RoleBinding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": _metadata(pool, AGENT_CONTROL),
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "Role",
+            "name": AGENT_CONTROL,
+        },
+        "subjects": [
+            {"kind": "ServiceAccount", "name": AGENT_CONTROL, "namespace": pool.namespace}
+        ],
+    }
+    return [account, role, binding]
+
+
+def shared_storage(pool: PoolPlan, shared: SharedClaim) -> list[Manifest]:
+    """Return the pool's ReadWriteMany claim, and the static volume behind it on a NAS."""
+    claim: Claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {**_metadata(pool, SHARED_CLAIM), "annotations": RETAINED},
+        "spec": {
+            "accessModes": ["ReadWriteMany"],
+            "resources": {"requests": {"storage": shared.size}},
+        },
+    }
+    if shared.class_name is not None:
+        claim["spec"]["storageClassName"] = shared.class_name
+    if shared.nas is None:
+        return [claim]
+    name = shared_volume_name(pool.environment, pool.name)
+    claim["spec"]["storageClassName"] = ""
+    claim["spec"]["volumeName"] = name
+    server, path = shared.nas.server, shared.nas.path
+    source: dict[str, object] = {"nfs": {"server": server, "path": path}}
+    if shared.nas.driver == "csi":
+        source = {
+            "csi": {
+                "driver": "nasplugin.csi.alibabacloud.com",
+                "volumeHandle": name,
+                "volumeAttributes": {"server": server, "path": path, "vers": "3"},
+            }
+        }
+    volume: Spec = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {
+            "name": name,
+            "labels": pool_labels(pool.environment, pool.name),
+            "annotations": RETAINED,
+        },
+        "spec": {
+            "capacity": {"storage": shared.size},
+            "accessModes": ["ReadWriteMany"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": "",
+            "mountOptions": ["nolock", "tcp", "noresvport"],
+            "claimRef": {"namespace": pool.namespace, "name": SHARED_CLAIM},
+            **source,
+        },
+    }
+    return [volume, claim]

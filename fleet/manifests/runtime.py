@@ -1,0 +1,237 @@
+"""The Deployment of a runtime: one pod, never two, that holds one user's OpenCode.
+
+Sources: the image's contract (docs/image.md) and Pod Security `restricted`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleet.managed_config import API_KEY_VARIABLE
+from fleet.manifests.policies import RUNTIME_PORT
+from fleet.manifests.pool import MANAGED_CONFIG_FILE, SHARED_CLAIM
+from fleet.manifests.types import (
+    Container,
+    Deployment,
+    EnvVar,
+    PassedOn,
+    Probe,
+    Resources,
+    Volume,
+    VolumeMount,
+)
+from fleet.names import user_labels, user_selector
+from fleet.plan import ScenePlan, UserPlan
+from fleet.scene_files import config_map_key
+
+RUNTIME_UID = 10001
+HOME = "/home/opencode"
+_CONTAINER_SECURITY: dict[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "privileged": False,
+    "readOnlyRootFilesystem": True,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """What a user's objects take from outside the plan."""
+
+    image: PassedOn
+    """Reference of the runtime image."""
+    pull_secret: str | None = None
+    secret_data: dict[str, PassedOn] | None = field(default=None, repr=False)
+    """Data of the user's Secret; None leaves it out: rendered files never hold a secret."""
+    api_key_fingerprint: PassedOn = ""
+    """Changes with the model API key, so that the pod restarts and reads the new one."""
+
+
+def deployment(user: UserPlan, given: Given) -> Deployment:
+    """Return the user's Deployment; a suspended user has no pod and keeps all else."""
+    mounts = _mounts(user)
+    manifest: Deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": user.name,
+            "namespace": user.namespace,
+            "labels": user_labels(user.environment, user.pool, user.id),
+            "annotations": _annotations(user),
+        },
+        "spec": {
+            "replicas": 1 if user.active else 0,
+            "revisionHistoryLimit": 2,
+            "progressDeadlineSeconds": 600,
+            # OpenCode's database takes one writer: the old pod is gone before the new one starts.
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": user_selector(user.id)},
+            "template": {
+                "metadata": {
+                    "labels": user_labels(user.environment, user.pool, user.id),
+                    "annotations": {
+                        "opencode-fleet/password-version": str(user.password_version),
+                        "opencode-fleet/api-key-fingerprint": given.api_key_fingerprint,
+                    },
+                },
+                "spec": {
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "terminationGracePeriodSeconds": 30,
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "runAsUser": RUNTIME_UID,
+                        "runAsGroup": RUNTIME_UID,
+                        "fsGroup": RUNTIME_UID,
+                        "fsGroupChangePolicy": "OnRootMismatch",
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "initContainers": [_init_container(user, given.image, mounts)],
+                    "containers": [_container(user, given.image, mounts)],
+                    "volumes": _volumes(user),
+                },
+            },
+        },
+    }
+    if given.pull_secret is not None:
+        manifest["spec"]["template"]["spec"]["imagePullSecrets"] = [{"name": given.pull_secret}]
+    return manifest
+
+
+def _annotations(user: UserPlan) -> dict[str, str]:
+    found = {"opencode-fleet/user-id": user.id, "opencode-fleet/profile": user.profile_name}
+    return found | ({"opencode-fleet/display-name": user.display_name} if user.display_name else {})
+
+
+def _init_container(user: UserPlan, image: PassedOn, mounts: list[VolumeMount]) -> Container:
+    """Lay the skeleton of /app once, and the mount points of the scenes at every start."""
+    return {
+        "name": "lay-skeleton",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/usr/local/bin/fleet-init"],
+        "env": [{"name": "FLEET_SCENES", "value": " ".join(scene.id for scene in user.scenes)}],
+        "resources": _resources(user),
+        "securityContext": _CONTAINER_SECURITY,
+        "volumeMounts": [mount for mount in mounts if not _is_scene(mount)],
+    }
+
+
+def _is_scene(mount: VolumeMount) -> bool:
+    return mount["name"].startswith("scene-") or mount.get("readOnly", False)
+
+
+def _container(user: UserPlan, image: PassedOn, mounts: list[VolumeMount]) -> Container:
+    return {
+        "name": "opencode",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "env": _environment(user),
+        "ports": [{"name": "http", "containerPort": RUNTIME_PORT, "protocol": "TCP"}],
+        # At the smallest CPU limit a start takes 23 s, and OpenCode never answers a request that
+        # comes between its port opening and its being ready: many short attempts.
+        "startupProbe": _probe(period=2, timeout=2, failures=60),
+        "readinessProbe": _probe(period=10, timeout=3, failures=3),
+        # An npm install blocks the event loop for a minute and more; that is no reason to kill.
+        "livenessProbe": _probe(period=30, timeout=10, failures=6),
+        "resources": _resources(user),
+        "securityContext": _CONTAINER_SECURITY,
+        "volumeMounts": mounts,
+    }
+
+
+def _probe(*, period: int, timeout: int, failures: int) -> Probe:
+    """Return a probe of the one route that OpenCode serves without credentials."""
+    return {
+        "httpGet": {"path": "/site.webmanifest", "port": "http"},
+        "periodSeconds": period,
+        "timeoutSeconds": timeout,
+        "failureThreshold": failures,
+    }
+
+
+def _environment(user: UserPlan) -> list[EnvVar]:
+    found: list[EnvVar] = [
+        {"name": "OPENCODE_SERVER_USERNAME", "value": user.id},
+        {
+            "name": "OPENCODE_SERVER_PASSWORD",
+            "valueFrom": {"secretKeyRef": {"name": user.name, "key": "password"}},
+        },
+    ]
+    if user.api_key is not None:
+        key = {"name": user.name, "key": "apiKey"}
+        found.append({"name": API_KEY_VARIABLE, "valueFrom": {"secretKeyRef": key}})
+    return found
+
+
+def _resources(user: UserPlan) -> Resources:
+    profile = user.profile
+    return {
+        "requests": {
+            "cpu": profile.cpu.request,
+            "memory": profile.memory.request,
+            "ephemeral-storage": "256Mi",
+        },
+        "limits": {
+            "cpu": profile.cpu.limit,
+            "memory": profile.memory.limit,
+            "ephemeral-storage": profile.ephemeral_storage,
+        },
+    }
+
+
+def _mounts(user: UserPlan) -> list[VolumeMount]:
+    app: VolumeMount = {"name": "user", "mountPath": "/app", "subPath": "app"}
+    if user.app_on_shared_claim:
+        app = {"name": "shared", "mountPath": "/app", "subPath": user.id}
+    mounts: list[VolumeMount] = [
+        app,
+        {"name": "user", "mountPath": "/data", "subPath": "data"},
+        {"name": "home", "mountPath": HOME},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
+        {"name": "managed-config", "mountPath": "/etc/opencode", "readOnly": True},
+    ]
+    for scene in user.scenes:
+        for file in ("AGENTS.md", ".opencode"):
+            mounts.append(_scene_mount(scene, file))
+    return mounts
+
+
+def _scene_mount(scene: ScenePlan, file: str) -> VolumeMount:
+    inside = file if scene.nas_path is None else f"{scene.nas_path}/{file}"
+    return {
+        "name": f"scene-{scene.id}" if scene.nas_path is None else "shared",
+        "mountPath": f"/app/{scene.id}/{file}",
+        "subPath": inside,
+        "readOnly": True,
+    }
+
+
+def _volumes(user: UserPlan) -> list[Volume]:
+    volumes: list[Volume] = [
+        {"name": "user", "persistentVolumeClaim": {"claimName": user.name}},
+        {"name": "home", "emptyDir": {}},
+        {"name": "tmp", "emptyDir": {}},
+        {
+            "name": "managed-config",
+            "configMap": {
+                "name": user.managed_config,
+                "items": [{"key": MANAGED_CONFIG_FILE, "path": MANAGED_CONFIG_FILE}],
+            },
+        },
+    ]
+    if user.app_on_shared_claim or any(scene.nas_path for scene in user.scenes):
+        volumes.append({"name": "shared", "persistentVolumeClaim": {"claimName": SHARED_CLAIM}})
+    volumes.extend(
+        {
+            "name": f"scene-{scene.id}",
+            "configMap": {
+                "name": scene.config_map,
+                "items": [{"key": config_map_key(path), "path": path} for path, _ in scene.files],
+            },
+        }
+        for scene in user.scenes
+        if scene.config_map is not None
+    )
+    return volumes

@@ -1,0 +1,57 @@
+"""The base of every stack-file model, and how a broken rule is worded.
+
+Owns: frozen pydantic base class, camelCase keys, the four-part problem line. Leaves out: the rules
+themselves (`scalars`, `config`, `rules`) and reading files (`stack_file`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+RULE = "fleet_rule"
+_SHOWN = 80
+
+
+class Model(BaseModel):
+    """A part of a stack file: frozen, camelCase in YAML, unknown keys refused."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One broken rule of a stack file."""
+
+    key: str
+    value: str
+    rule: str
+    change: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.value}: {self.rule}: {self.change}"
+
+
+def broken(rule: str, change: str) -> PydanticCustomError:
+    """Return the error a validator raises when `rule` is broken and `change` would mend it."""
+    # Through the context, so that braces in a user's value are never read as a template.
+    return PydanticCustomError(RULE, "{rule}: {change}", {"rule": rule, "change": change})
+
+
+def shown(value: object) -> str:
+    """Return `value` as a problem line shows it: one line, at most 80 characters."""
+    text = " ".join(str(value).split()) if not isinstance(value, str) else value
+    text = text.encode("unicode_escape").decode() if not text.isprintable() else text
+    text = text or '""'
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

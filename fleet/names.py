@@ -1,0 +1,98 @@
+"""Every object name and label, from the ids of a stack file.
+
+An object name never changes while its id lives: claims are found by it. Names are DNS-safe, at
+most 63 characters (RFC 1123 label; Services need a leading letter, RFC 1035) and differ for
+different ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+
+NAME_MAX = 63
+# Room for the prefix `oc-`, and for what cert-manager and controllers append to a name.
+SLUG_MAX = 48
+PREFIX = "opencode-fleet"
+FIELD_MANAGER = "opencode-fleet"
+
+LABEL_ENVIRONMENT = f"{PREFIX}/environment"
+LABEL_POOL = f"{PREFIX}/pool"
+LABEL_USER = f"{PREFIX}/user"
+LABEL_ROLE = f"{PREFIX}/role"
+
+_HASH = 10
+_PLAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_HASHED = re.compile(rf".*-[0-9a-f]{{{_HASH}}}")
+
+
+def slug(text: str, limit: int = SLUG_MAX) -> str:
+    """Return a DNS-safe name for `text`, itself when it is one already.
+
+    Where anything had to change, ten hex digits of SHA-256 follow. A plain text that looks like
+    such a result gets its own, so that no two texts share a slug (short of a 40-bit collision).
+    """
+    if len(text) <= limit and _PLAIN.fullmatch(text) and not _HASHED.fullmatch(text):
+        return text
+    plain = unicodedata.normalize("NFKD", text).lower()
+    plain = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH]
+    head = plain[: limit - _HASH - 1].rstrip("-")
+    return f"{head}-{digest}" if head else f"x-{digest}"
+
+
+def namespace_name(environment: str, pool: str) -> str:
+    """Return the namespace of a pool; neither part holds a double hyphen, so no two pairs meet."""
+    return f"opencode-{environment}--{pool}"
+
+
+def user_object_name(user_id: str) -> str:
+    """Return the name shared by a user's Secret, claim, Service, Deployment and Ingress."""
+    return f"oc-{slug(user_id)}"
+
+
+def host_name(user_id: str, domain: str) -> str:
+    """Return the DNS name of a user's workspace."""
+    return f"{slug(user_id)}.{domain}"
+
+
+def content_name(kind: str, name: str, digest: str) -> str:
+    """Return the name of an immutable object that changes with its content."""
+    return f"{kind}-{slug(name, 40)}-{digest[:_HASH]}"
+
+
+def shared_volume_name(environment: str, pool: str) -> str:
+    """Return the name of a pool's static PersistentVolume (cluster-wide, so it names both)."""
+    return f"{namespace_name(environment, pool)}--shared"
+
+
+def pool_labels(environment: str, pool: str) -> dict[str, str]:
+    """Return the labels of every object of a pool; the first three say who owns it."""
+    return {
+        "app.kubernetes.io/part-of": PREFIX,
+        "app.kubernetes.io/managed-by": PREFIX,
+        LABEL_ENVIRONMENT: environment,
+        LABEL_POOL: pool,
+    }
+
+
+def user_labels(environment: str, pool: str, user_id: str) -> dict[str, str]:
+    """Return the labels of every object of a user."""
+    return {
+        **pool_labels(environment, pool),
+        "app.kubernetes.io/name": "opencode",
+        "app.kubernetes.io/component": "runtime",
+        "app.kubernetes.io/instance": user_object_name(user_id),
+        LABEL_USER: slug(user_id),
+    }
+
+
+def user_selector(user_id: str) -> dict[str, str]:
+    """Return the fixed subset of labels that selects a user's pods; it can never change."""
+    return {"app.kubernetes.io/name": "opencode", LABEL_USER: slug(user_id)}
+
+
+def runtime_selector() -> dict[str, str]:
+    """Return the labels that select every runtime pod of a namespace."""
+    return {"app.kubernetes.io/name": "opencode", "app.kubernetes.io/component": "runtime"}
