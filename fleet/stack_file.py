@@ -53,7 +53,7 @@ def load(stack: str, folder: Path, passphrase: Callable[[], str | None]) -> Envi
 
     `passphrase` is asked for only when the file holds a secret.
     """
-    path, name = _locate(stack, folder)
+    path, name = locate(stack, folder)
     content = _read(path)
     values, sealed, problems = _split(content)
     config_problems: list[Problem] = []
@@ -103,7 +103,8 @@ def parse_values(
     return Environment(name=name, folder=folder, config=config, scenes=scenes, secrets={})
 
 
-def _locate(stack: str, folder: Path) -> tuple[Path, str]:
+def locate(stack: str, folder: Path) -> tuple[Path, str]:
+    """Return the path of a stack file and the name of its environment; raise InputError."""
     if "/" in stack or stack.endswith((".yaml", ".yml")):
         path = Path(stack)
         name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")

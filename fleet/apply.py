@@ -1,0 +1,166 @@
+"""`fleet apply`: bring a cluster to what the stack file says, applying only what differs.
+
+Order: objects are made or changed, rollouts are waited for, then what is no longer rendered is
+deleted, so that a pod that restarts in between still finds its old scenes. Claims, volumes and
+namespaces are never deleted here. Running it again finishes what a failed run left.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleet.changes import Changes, find_changes
+from fleet.desired import Desired, desired_objects
+from fleet.kubectl import ClusterError, Kubectl, Live, as_list, part
+from fleet.live import Key, key_of, owned
+from fleet.names import FIELD_MANAGER, LABEL_ENVIRONMENT
+from fleet.plan import Plan
+from fleet.report import Report
+from fleet.stack_file import Environment
+
+# So many objects a kubectl call: progress shows, and a lost connection costs little.
+_BATCH = 500
+_NAMED = re.compile(r'"(?P<name>[a-z0-9.-]+)"')
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A step that did not work, for a user or (None) for what users share."""
+
+    user: str | None
+    step: str
+    cause: str
+
+    def __str__(self) -> str:
+        who = f"user {self.user}" if self.user else "environment"
+        return f"{who}: {self.step}: {self.cause}"
+
+
+@dataclass(kw_only=True, slots=True)
+class Outcome:
+    """What an apply did."""
+
+    applied: list[str] = field(default_factory=list[str])
+    deleted: list[str] = field(default_factory=list[str])
+    unchanged: int = 0
+    failures: list[Failure] = field(default_factory=list[Failure])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the outcome for `--json`."""
+        return {
+            "applied": self.applied,
+            "deleted": self.deleted,
+            "unchanged": self.unchanged,
+            "failures": [str(item) for item in self.failures],
+        }
+
+
+def read_changes(
+    kubectl: Kubectl, environment: Environment, plan: Plan, image: str
+) -> tuple[Changes, dict[Key, Live]]:
+    """Return what an apply would do, and the live objects it was compared with."""
+    live = owned(kubectl, environment.name)
+    _refuse_foreign_namespaces(kubectl, plan, live)
+    desired = desired_objects(environment, plan, image, live)
+    return find_changes(plan, desired, live), live
+
+
+def make_objects(
+    kubectl: Kubectl, items: Sequence[Desired], outcome: Outcome, report: Report
+) -> None:
+    """Server-side apply `items` in order; failures are recorded by user and the rest goes on."""
+    for start in range(0, len(items), _BATCH):
+        batch = items[start : start + _BATCH]
+        report("apply", start, len(items))
+        reply = kubectl.run(
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            f"--field-manager={FIELD_MANAGER}",
+            "-o",
+            "name",
+            "-f",
+            "-",
+            stdin=as_list([item.manifest for item in batch]),
+        )
+        done = reply.out.count("\n")
+        outcome.applied.extend(str(item.key) for item in batch) if reply.code == 0 else None
+        if reply.code != 0:
+            failures = _failures(kubectl, batch, reply.err)
+            if done == 0 and not any(item.user for item in failures):
+                raise ClusterError(kubectl.explain(reply.err))
+            bad = {(item.user, item.step) for item in failures}
+            outcome.applied.extend(
+                str(item.key)
+                for item in batch
+                if (item.user.id if item.user else None, _step(item)) not in bad
+            )
+            outcome.failures.extend(failures)
+    report("apply", len(items), len(items))
+
+
+def delete_objects(kubectl: Kubectl, items: Sequence[Live], outcome: Outcome) -> None:
+    """Delete objects that are no longer rendered; pods go with their grace period."""
+    if not items:
+        return
+    names = [
+        {
+            "apiVersion": item["apiVersion"],
+            "kind": item["kind"],
+            "metadata": {
+                key: item["metadata"][key]
+                for key in ("name", "namespace")
+                if key in item["metadata"]
+            },
+        }
+        for item in items
+    ]
+    kubectl.ask("delete", "--ignore-not-found", "--wait=true", "-f", "-", stdin=as_list(names))
+    outcome.deleted.extend(str(key_of(item)) for item in items)
+
+
+def _refuse_foreign_namespaces(kubectl: Kubectl, plan: Plan, live: dict[Key, Live]) -> None:
+    """Raise when a namespace of ours exists without our label: its contents are somebody else's."""
+    missing = [
+        pool.namespace for pool in plan.pools if Key("Namespace", "", pool.namespace) not in live
+    ]
+    if not missing:
+        return
+    for item in kubectl.get(["namespaces"], *missing, "--ignore-not-found"):
+        name = item["metadata"]["name"]
+        owner = part(item["metadata"], "labels").get(LABEL_ENVIRONMENT, "nobody we know")
+        raise ClusterError(
+            f"namespace {name}: it exists and belongs to {owner}: this environment would take over"
+            " what is in it: rename the environment or the pool, or delete that namespace"
+        )
+
+
+def _step(item: Desired) -> str:
+    return f"apply {item.key.kind}"
+
+
+def _failures(kubectl: Kubectl, batch: Sequence[Desired], err: str) -> list[Failure]:
+    """Return kubectl's complaints, each with the user whose object it names."""
+    found: list[Failure] = []
+    for line in err.splitlines():
+        if not line.strip() or line.startswith("Warning:"):
+            continue
+        names = set(_NAMED.findall(line))
+        item = next(
+            (
+                item
+                for item in batch
+                if item.key.name in names and item.key.kind.lower() in line.lower()
+            ),
+            None,
+        ) or next((item for item in batch if item.key.name in names), None)
+        cause = kubectl.explain(line)
+        if item is None:
+            found.append(Failure(user=None, step="apply", cause=cause))
+        else:
+            user = item.user.id if item.user else None
+            found.append(Failure(user=user, step=_step(item), cause=cause))
+    return found

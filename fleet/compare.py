@@ -1,0 +1,21 @@
+"""What would change between two stack files, without a cluster."""
+
+from __future__ import annotations
+
+from fleet.changes import Changes, find_changes
+from fleet.desired import desired_objects, resolve_image
+from fleet.live import key_of
+from fleet.plan import Plan, make_plan
+from fleet.stack_file import Environment
+
+
+def changes_against_file(
+    environment: Environment, plan: Plan, image: str, before: Environment
+) -> Changes:
+    """Return what applying `environment` does where `before` is deployed as written."""
+    old = make_plan(before)
+    reference = resolve_image(before.config, before.folder)
+    live = {
+        key_of(item.manifest): item.manifest for item in desired_objects(before, old, reference, {})
+    }
+    return find_changes(plan, desired_objects(environment, plan, image, live), live)

@@ -1,0 +1,127 @@
+"""Building the runtime image with the Docker daemon, for deployments without the Pulumi CLI.
+
+An image whose source tag exists is not built again. The Pulumi program builds the same image with
+the same tags through its own providers (`components.image`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet import __version__
+from fleet.image_config import Image
+from fleet.image_tags import ImageTags, build_args, image_tags
+from fleet.kubectl import ClusterError
+
+LABEL = "opencode-fleet.image"
+_TAIL = 15
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Docker:
+    """The Docker daemon that the docker command talks to."""
+
+    program: str
+    host: str | None = None
+
+    def run(self, *arguments: str, quiet: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run docker with BuildKit; its output is captured when `quiet`."""
+        environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
+        if self.host is not None:
+            environment["DOCKER_HOST"] = self.host
+        return subprocess.run(
+            [self.program, *arguments],
+            env=environment,
+            capture_output=quiet,
+            text=True,
+            check=False,
+        )
+
+    def has(self, reference: str) -> bool:
+        """Return whether the daemon holds an image."""
+        return self.run("image", "inspect", reference).returncode == 0
+
+
+def find_docker(host: str | None = None) -> Docker:
+    """Return the docker command; raise ClusterError when it or its daemon is not there."""
+    program = os.environ.get("FLEET_DOCKER") or shutil.which("docker")
+    if program is None:
+        raise ClusterError("docker: not found: no such program on PATH: install Docker")
+    docker = Docker(program=program, host=host)
+    reply = docker.run("version", "--format", "{{.Server.Version}}")
+    if reply.returncode != 0:
+        lines = reply.stderr.strip().splitlines() or ["no answer"]
+        raise ClusterError(f"docker: no daemon answers ({lines[-1]}): start it, or set DOCKER_HOST")
+    return docker
+
+
+def build(
+    docker: Docker, image: Image, context: Path, *, base: str | None, network: str | None
+) -> tuple[ImageTags, bool]:
+    """Build the runtime image unless its source tag exists; return its tags and whether it built.
+
+    `base` stands in for the configured base where that cannot be pulled; such an image is labelled
+    so and never pushed.
+    """
+    tags = image_tags(image, context, __version__)
+    reference = f"{image.repository}:{tags.source}"
+    if docker.has(reference):
+        return tags, False
+    args = build_args(image)
+    if base is not None and base != args["BASE_IMAGE"]:
+        args["BASE_IMAGE"] = base
+    command = ["build", f"--platform={image.platforms[0]}", f"--label={LABEL}=runtime"]
+    command += [f"--label={LABEL}.base={args['BASE_IMAGE']}"]
+    command += [part for key, value in args.items() for part in ("--build-arg", f"{key}={value}")]
+    names = [f"{image.repository}:{tag}" for tag in (tags.source, tags.lock, tags.version)]
+    command += [part for name in names for part in ("--tag", name)]
+    command += [f"--network={network}"] if network else []
+    reply = docker.run(*command, "--progress=plain", str(context))
+    if reply.returncode != 0:
+        tail = "\n".join(reply.stderr.strip().splitlines()[-_TAIL:])
+        raise ClusterError(
+            f"{tail}\nimage {reference}: build: the step above failed: mend it and run this again"
+        )
+    return tags, True
+
+
+def push(docker: Docker, image: Image, tags: ImageTags) -> str:
+    """Push an image under its three tags and return the reference runtimes use."""
+    reference = f"{image.repository}:{tags.source}"
+    if base_label(docker, reference) != image.base_image:
+        raise ClusterError(
+            f"image {reference}: push: it was built on a stand-in base: build it where"
+            f" {image.base_image} can be pulled"
+        )
+    for tag in (tags.source, tags.lock, tags.version):
+        reply = docker.run("push", "--quiet", f"{image.repository}:{tag}")
+        if reply.returncode != 0:
+            why = (reply.stderr.strip().splitlines() or ["no answer"])[-1]
+            raise ClusterError(f"image {reference}: push: {why}: log in to the registry, try again")
+    return reference
+
+
+def base_label(docker: Docker, reference: str) -> str | None:
+    """Return the base an image says it was built on."""
+    reply = docker.run("image", "inspect", "--format", "{{json .Config.Labels}}", reference)
+    if reply.returncode != 0:
+        return None
+    labels: dict[str, str] = json.loads(reply.stdout) or {}
+    return labels.get(f"{LABEL}.base")
+
+
+def prune(docker: Docker, image: Image, keep: Sequence[str]) -> list[str]:
+    """Remove this project's images but those tagged `keep`, and their build cache; return names."""
+    pattern = f"reference={image.repository}:*"
+    listing = docker.run("image", "ls", "--filter", pattern, "--format", "{{.Repository}}:{{.Tag}}")
+    names = [name for name in listing.stdout.split() if name.rpartition(":")[2] not in keep]
+    removed = [name for name in names if docker.run("image", "rm", name).returncode == 0]
+    docker.run("image", "prune", "--force", "--filter", f"label={LABEL}=runtime")
+    docker.run("builder", "prune", "--force", "--filter", "unused-for=24h")
+    return removed

@@ -1,0 +1,165 @@
+"""Waiting until runtimes answer, and saying why one does not.
+
+Poll with a deadline. A cause that waiting cannot mend ends the wait for that user at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from fleet.apply import Failure
+from fleet.kubectl import Kubectl, Live, part
+from fleet.names import LABEL_ENVIRONMENT, LABEL_USER, slug
+from fleet.plan import UserPlan
+from fleet.report import Report
+
+POLL_SECONDS = 1.0
+_STUCK = 3
+_HOPELESS = frozenset(
+    {"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"}
+)
+_PULL = frozenset({"ErrImagePull", "ImagePullBackOff"})
+
+
+def wait_ready(
+    kubectl: Kubectl,
+    environment: str,
+    users: Iterable[UserPlan],
+    timeout: float,
+    report: Report,
+) -> list[Failure]:
+    """Wait until the runtimes of `users` are ready; return a failure for each that is not.
+
+    `timeout` is in seconds, for all of them together.
+    """
+    waiting = {(user.namespace, user.name): user for user in users}
+    total = len(waiting)
+    deadline = time.monotonic() + timeout
+    failures: list[Failure] = []
+    while waiting:
+        states = _deployments(kubectl, environment)
+        for key in [key for key in waiting if _ready(states.get(key), waiting[key])]:
+            del waiting[key]
+        left = [user.id for user in waiting.values()]
+        report("ready", total - len(left) - len(failures), total, left)
+        if not waiting:
+            break
+        last = time.monotonic() > deadline
+        for key, cause in _causes(kubectl, environment, waiting, states, last=last).items():
+            user = waiting.pop(key)
+            failures.append(Failure(user=user.id, step="wait until ready", cause=cause))
+        if waiting and not last:
+            time.sleep(POLL_SECONDS)
+    return failures
+
+
+def _deployments(kubectl: Kubectl, environment: str) -> dict[tuple[str, str], Live]:
+    items = kubectl.get(["deployments"], "--all-namespaces", _selector(environment))
+    return {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in items}
+
+
+def _selector(environment: str) -> str:
+    return f"--selector={LABEL_ENVIRONMENT}={environment},{LABEL_USER}"
+
+
+def _ready(item: Live | None, user: UserPlan) -> bool:
+    if item is None:
+        return False
+    status = part(item, "status")
+    if status.get("observedGeneration", 0) < item["metadata"]["generation"]:
+        return False
+    wanted = 1 if user.active else 0
+    counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")]
+    return counts == [wanted] * 3
+
+
+def _causes(
+    kubectl: Kubectl,
+    environment: str,
+    waiting: Mapping[tuple[str, str], UserPlan],
+    states: Mapping[tuple[str, str], Live],
+    *,
+    last: bool,
+) -> dict[tuple[str, str], str]:
+    """Return why users will not get ready; with `last`, a cause for every one of them."""
+    pods: dict[tuple[str, str], list[Live]] = {}
+    for pod in kubectl.get(["pods"], "--all-namespaces", _selector(environment)):
+        metadata = pod["metadata"]
+        pods.setdefault((metadata["namespace"], metadata["labels"][LABEL_USER]), []).append(pod)
+    found: dict[tuple[str, str], str] = {}
+    for key, user in waiting.items():
+        state = states.get(key)
+        if state is None:
+            found[key] = "its Deployment is gone: somebody deleted it: run this again"
+            continue
+        mine = pods.get((user.namespace, slug(user.id)), [])
+        cause = _blocked(state) or next((text for pod in mine if (text := _fatal(pod))), None)
+        if cause is None and last:
+            cause = next((text for pod in mine if (text := _pending(pod))), None)
+            cause = cause or "not ready in time: look at `fleet logs` and run this again"
+        if cause is not None:
+            found[key] = cause
+    return found
+
+
+def _blocked(deployment: Live) -> str | None:
+    """Return why no pod can be made: quota, admission."""
+    for condition in part(deployment, "status").get("conditions", []):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return shown_long(condition["message"])
+    return None
+
+
+def _fatal(pod: Live) -> str | None:
+    """Return a cause in a pod that waiting does not mend."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return None
+    status = part(pod, "status")
+    for state in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        wait = part(state["state"], "waiting")
+        reason, message = wait.get("reason", ""), wait.get("message", "")
+        if reason in _HOPELESS or (reason in _PULL and _old(pod)):
+            return f"{reason}: {shown_long(message)}"
+        if reason == "CrashLoopBackOff" and state["restartCount"] >= _STUCK:
+            ended = part(part(state, "lastState"), "terminated")
+            why = ended.get("reason", "Error")
+            return (
+                f"container {state['name']} ends again and again ({why}, exit code"
+                f" {ended.get('exitCode')}): see `fleet logs`"
+            )
+    return None
+
+
+def _old(pod: Live) -> bool:
+    """Return whether a pod has waited long enough that a pull has been tried more than once."""
+    started = pod["status"].get("startTime")
+    return started is not None and _age(started) > _PULL_PATIENCE
+
+
+_PULL_PATIENCE = 20.0
+
+
+def _age(stamp: str) -> float:
+    return time.time() - time.mktime(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")) + time.timezone
+
+
+def _pending(pod: Live) -> str | None:
+    status = part(pod, "status")
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"no node takes the pod: {shown_long(condition.get('message', ''))}"
+    for state in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        wait = part(state["state"], "waiting")
+        if wait.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
+            return f"{wait.get('reason')}: {shown_long(wait.get('message', ''))}"
+    return None
+
+
+def shown_long(text: str) -> str:
+    """Return a cluster's message as one line of at most 300 characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LINE else line[:_LINE] + "…"
+
+
+_LINE = 300
