@@ -20,7 +20,9 @@ BASE_IMAGE = (
 )
 # github.com/distribution/reference: domain, path, tag and digest of an image reference.
 _COMPONENT = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"(?:[A-Za-z0-9.-]+(?::\d{{1,5}})?/)?{_COMPONENT}(?:/{_COMPONENT})*")
+# A first part is a registry's host only with a dot or a port, or as localhost; else it is a path.
+_HOST = r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::[0-9]{1,5})?/"
+_REPOSITORY = re.compile(rf"(?:{_HOST})?{_COMPONENT}(?:/{_COMPONENT})*")
 # Of the 255 characters of a reference, a tag of ours and the separators need the rest.
 _REPOSITORY_MAX = 200
 _SUFFIX = re.compile(r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?")
@@ -50,7 +52,7 @@ def _reference(value: str) -> str:
 
 
 def _version(value: str) -> str:
-    if not re.fullmatch(r"1\.\d{1,4}\.\d{1,4}", value):
+    if not re.fullmatch(r"1\.[0-9]{1,4}\.[0-9]{1,4}", value):
         raise broken(
             "OpenCode is pinned to an exact 1.x version; 2.x migrates data for good",
             f"write it like {OPENCODE_VERSION}",
@@ -111,8 +113,8 @@ class Image(Model):
     pull_secret: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,251}[a-z0-9]$")] = None
     """Name of a kubernetes.io/dockerconfigjson Secret that stands in every pool's namespace."""
     builder: Builder = Builder()
-    cache_from: tuple[Line, ...] = ()
+    cache_from: Annotated[tuple[Line, ...], Field(max_length=20)] = ()
     """More cache sources, as in `docker buildx build --cache-from` (mode buildkit)."""
-    cache_to: tuple[Line, ...] = ()
-    timeout_minutes: Annotated[int, Field(ge=1, le=240)] = 30
-    retries: Annotated[int, Field(ge=0, le=5)] = 1
+    cache_to: Annotated[tuple[Line, ...], Field(max_length=20)] = ()
+    timeout_minutes: Annotated[int, Field(ge=1, le=240, strict=True)] = 30
+    retries: Annotated[int, Field(ge=0, le=5, strict=True)] = 1

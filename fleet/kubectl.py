@@ -110,7 +110,8 @@ class Kubectl:
             change = "start the cluster (make up starts the bundled one) and run this again"
             reason = shown(text.removeprefix("Unable to connect to the server: "))
             return f"cluster.context: {self.context}: does not answer ({reason}): {change}"
-        return shown(text) if len(text) <= _LONG else text[:_LONG] + "…"
+        text = " ".join(text.split())
+        return text if len(text) <= _LONG else text[:_LONG] + "…"
 
 
 def find_kubectl() -> str:

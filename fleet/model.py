@@ -6,14 +6,19 @@ themselves (`scalars`, `config`, `rules`) and reading files (`stack_file`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from fleet.secrecy import HIDDEN, looks_secret
+
 RULE = "fleet_rule"
 _SHOWN = 80
+# Python refuses to write integers of more than 4,300 digits; nobody reads one of 40.
+_LARGEST = 10**40
 
 
 class Model(BaseModel):
@@ -50,8 +55,21 @@ def broken(rule: str, change: str) -> PydanticCustomError:
 
 
 def shown(value: object) -> str:
-    """Return `value` as a problem line shows it: one line, at most 80 characters."""
-    text = " ".join(str(value).split()) if not isinstance(value, str) else value
-    text = text.encode("unicode_escape").decode() if not text.isprintable() else text
-    text = text or '""'
+    """Return `value` as a problem line shows it: one line, at most 80 characters, no credential.
+
+    Of a mapping or a list only the kind is told: it can be of any depth and hold anything.
+    """
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int) and abs(value) >= _LARGEST:
+        return "a very large number"
+    text = str(value)
+    if looks_secret(text):
+        return HIDDEN
+    text = text if text.isprintable() else text.encode("unicode_escape").decode()
+    text = text if text and text == text.strip() else f'"{text}"'
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

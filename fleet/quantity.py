@@ -10,7 +10,8 @@ import re
 from fractions import Fraction
 
 _FORM = re.compile(
-    r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<suffix>[numkMGTPE]|[KMGTPE]i|[eE][+-]?\d{1,2})?"
+    r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+    r"(?P<suffix>[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?"
 )
 _LONGEST = 40
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -40,7 +41,10 @@ def parse_quantity(text: str) -> Fraction:
 
 
 def canonical_quantity(text: str) -> str:
-    """Return `text` as the API server would store it (`1000m` → `1`, `2048Mi` → `2Gi`)."""
+    """Return the spelling of `text` that the API server stores unchanged (`1000m` → `1`).
+
+    Powers of ten become suffixes (`1e3` → `1k`): both are canonical there, one is enough here.
+    """
     value = parse_quantity(text)
     if re.search(r"[KMGTPE]i$", text) and value.denominator == 1:
         for suffix, power in sorted(_BINARY.items(), key=lambda item: -item[1]):

@@ -26,10 +26,9 @@ CLOSED_IPV4 = (
     "240.0.0.0/4",
 )
 CLOSED_IPV6 = (
-    "::/127",
-    "::ffff:0:0/96",
-    "64:ff9b::/96",
-    "64:ff9b:1::/48",
+    # Reserved whole: unspecified, loopback, IPv4-mapped (which Kubernetes' parser takes for IPv4, so
+    # it cannot stand alone), NAT64.
+    "::/8",
     "100::/64",
     "2001::/32",
     "2001:db8::/32",

@@ -31,6 +31,8 @@ from fleet.ranges import overlaps_private
 
 # OpenCode is killed for memory at its first prompt below this, and takes 23 s to start at 250m.
 MIN_MEMORY, MIN_CPU, MIN_STORAGE, MIN_EPHEMERAL = "512Mi", "250m", "1Gi", "512Mi"
+# Kubernetes refuses an exception as wide as what it is excepted from.
+_WIDEST_DENY = 4
 
 
 def cross_problems(config: StackConfig, secrets: frozenset[str]) -> list[Problem]:
@@ -44,6 +46,7 @@ def cross_problems(config: StackConfig, secrets: frozenset[str]) -> list[Problem
         _scenes,
         _access,
         _network,
+        _denied,
         _cluster,
     )
     found = [problem for check in checks for problem in check(config)]
@@ -241,6 +244,17 @@ def _network(config: StackConfig) -> Iterator[Problem]:
                     f"it overlaps network.allow[{index}], {item.cidr}",
                     "narrow one of them, so that it is clear what holds",
                 )
+
+
+def _denied(config: StackConfig) -> Iterator[Problem]:
+    for index, denied in enumerate(config.network.deny):
+        if ipaddress.ip_network(denied).prefixlen < _WIDEST_DENY:
+            yield Problem(
+                f"network.deny[{index}]",
+                denied,
+                f"a denied range has a prefix of /{_WIDEST_DENY} or longer",
+                "name the networks to close; the private ones are closed already",
+            )
 
 
 def _overlap(one: str, two: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Annotated
 
@@ -22,6 +23,14 @@ _DOMAIN = re.compile(
     r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
 )
 _SECRET_KEY = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
+# k8s.io/apimachinery validation: IsDNS1123Label, IsQualifiedName, IsValidLabelValue.
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+_URL = re.compile(
+    r"https?://(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?:/[A-Za-z0-9._~/%@:+-]*)?"
+)
+_LAST_PORT = 65535
 
 # Hosts an operator will want for other things, and words that are objects of ours.
 RESERVED_USERS = frozenset({"admin", "agent-control", "api", "default", "root", "www"})
@@ -35,7 +44,8 @@ def _user_id(value: str) -> str:
     if len(value) > USER_ID_MAX or not _USER_ID.fullmatch(value):
         raise broken(
             f"a user id has 1 to {USER_ID_MAX} of a-z 0-9 . _ @ + -, letter or digit at the ends",
-            "write it in lower case without other characters, e.g. alice or alice.smith",
+            _foreign(value)
+            or "write it in lower case without other characters, e.g. alice or alice.smith",
         )
     if value in RESERVED_USERS:
         raise broken(
@@ -44,12 +54,21 @@ def _user_id(value: str) -> str:
     return value
 
 
+def _foreign(value: str) -> str | None:
+    """Return advice on the first letter that is none of ASCII's: some look exactly like one."""
+    found = next((letter for letter in value if letter.isprintable() and letter > "~"), None)
+    if found is None:
+        return None
+    return f"replace {found} ({unicodedata.name(found, 'U+%04X' % ord(found))})"
+
+
 def _label(what: str, limit: int, reserved: frozenset[str] = frozenset()) -> Callable[[str], str]:
     def check(value: str) -> str:
         if len(value) > limit or not _LABEL.fullmatch(value) or "--" in value:
+            article = "an" if what[0] in "aeiou" else "a"
             raise broken(
-                f"a {what} has 1 to {limit} of a-z 0-9 and single hyphens inside",
-                f"rename the {what}, e.g. {what}-1",
+                f"{article} {what} name has 1 to {limit} of a-z 0-9 and single hyphens inside",
+                _foreign(value) or f"rename it, e.g. {what}-1",
             )
         if value in reserved:
             raise broken(
@@ -88,14 +107,18 @@ def _number_as_text(value: object) -> object:
 
 
 def _cidr(value: str) -> str:
+    if "%" in value:
+        raise broken("a network has no interface", "remove the % and what follows")
     try:
         return str(ipaddress.ip_network(value, strict=True))
-    except ValueError as error:
+    except ValueError:
         try:
             fixed = str(ipaddress.ip_network(value, strict=False))
         except ValueError:
-            fixed = "10.1.0.0/16"
-        raise broken(f"not a network in CIDR form ({error})", f"write it like {fixed}") from None
+            rule, fixed = "a network is address/prefix", "10.1.0.0/16"
+        else:
+            rule = "a network's address has no bits set behind its prefix"
+        raise broken(rule, f"write it like {fixed}") from None
 
 
 def _domain(value: str) -> str:
@@ -103,6 +126,44 @@ def _domain(value: str) -> str:
         raise broken(
             "a domain is a DNS name in lower case, without scheme, port or trailing dot",
             "write it like fleet.example.com",
+        )
+    return value
+
+
+def _object_name(value: str) -> str:
+    if not _DOMAIN.fullmatch(value):
+        raise broken(
+            "the name of a Kubernetes object has a-z 0-9 - and dots, letter or digit at the ends",
+            "write the name as `kubectl get` prints it",
+        )
+    return value
+
+
+def _namespace(value: str) -> str:
+    if not _NAMESPACE.fullmatch(value):
+        raise broken(
+            "a namespace has 1 to 63 of a-z 0-9 and hyphens, letter or digit at the ends",
+            "write the name as `kubectl get namespaces` prints it",
+        )
+    return value
+
+
+def _label_key(value: str) -> str:
+    prefix, slash, name = value.rpartition("/")
+    if not name or not _LABEL_VALUE.fullmatch(name) or (slash and not _DOMAIN.fullmatch(prefix)):
+        raise broken(
+            "a label's key is [domain/]name, the name of at most 63 letters, digits, - _ and dots",
+            "write it like app.kubernetes.io/name",
+        )
+    return value
+
+
+def _label_value(value: str) -> str:
+    if not _LABEL_VALUE.fullmatch(value):
+        raise broken(
+            "a label's value has at most 63 letters, digits, - _ and dots, none of the last three "
+            "at the ends",
+            "write it as the pods carry it",
         )
     return value
 
@@ -117,7 +178,8 @@ def _secret_key(value: str) -> str:
 
 
 def _url(value: str) -> str:
-    if not re.fullmatch(r"https?://[A-Za-z0-9._~:\[\]-]+(/[A-Za-z0-9._~/%-]*)?", value):
+    match = _URL.fullmatch(value)
+    if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
         raise broken(
             "a base URL is http:// or https:// without user, password, query or fragment",
             "write it like https://api.openai.com/v1",
@@ -127,16 +189,23 @@ def _url(value: str) -> str:
 
 def _relative_path(value: str) -> str:
     parts = value.split("/")
-    if not value or value.startswith("/") or "\\" in value or ".." in parts or "\x00" in value:
+    kept = "/".join(part for part in parts if part not in ("", "."))
+    if not kept or value.startswith("/") or ".." in parts:
         raise broken(
-            "a path is relative to the stack file's folder and stays inside it",
+            "a path names a folder below the stack file's (nasPath: below the share's)",
             "write it like scenes/coding",
         )
-    return "/".join(part for part in parts if part not in ("", "."))
+    if "\\" in kept or not kept.isprintable():
+        raise broken(
+            "a path has printable characters and no backslash", "write it with / between folders"
+        )
+    return kept
 
 
 def _line(value: str) -> str:
-    if not value.strip() or not value.isprintable():
+    if not value.strip():
+        raise broken("this text is not empty", "write something, or remove the key")
+    if not value.isprintable():
         raise broken("this text is one line of printable characters", "remove control characters")
     return value.strip()
 
@@ -146,7 +215,10 @@ SceneId = Annotated[str, AfterValidator(_label("scene", 40, RESERVED_SCENES))]
 ProfileName = Annotated[str, AfterValidator(_label("profile", 40))]
 PoolName = Annotated[str, AfterValidator(_label("pool", 20))]
 EnvironmentName = Annotated[str, AfterValidator(_label("environment", 20))]
-ObjectName = Annotated[str, AfterValidator(_label("object name", 63))]
+ObjectName = Annotated[str, AfterValidator(_object_name)]
+NamespaceName = Annotated[str, AfterValidator(_namespace)]
+LabelKey = Annotated[str, Field(max_length=317), AfterValidator(_label_key)]
+LabelValue = Annotated[str, AfterValidator(_label_value)]
 CpuQuantity = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_quantity("CPU"))]
 MemoryQuantity = Annotated[
     str, BeforeValidator(_number_as_text), AfterValidator(_quantity("memory or storage"))
@@ -157,4 +229,4 @@ SecretKey = Annotated[str, AfterValidator(_secret_key)]
 BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_url)]
 RelativePath = Annotated[str, Field(max_length=512), AfterValidator(_relative_path)]
 Line = Annotated[str, Field(max_length=128), AfterValidator(_line)]
-Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Port = Annotated[int, Field(ge=1, le=_LAST_PORT, strict=True)]
