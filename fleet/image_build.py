@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fleet import __version__
@@ -21,6 +21,7 @@ from fleet.kubectl import ClusterError
 
 LABEL = "opencode-fleet.image"
 _TAIL = 15
+_BUILDX_SINCE = 23
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,10 +30,11 @@ class Docker:
 
     program: str
     host: str | None = None
+    buildkit: bool = True
 
     def run(self, *arguments: str, quiet: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run docker with BuildKit; its output is captured when `quiet`."""
-        environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
+        """Run docker; its output is captured when `quiet`."""
+        environment = {**os.environ, "DOCKER_BUILDKIT": "1" if self.buildkit else "0"}
         if self.host is not None:
             environment["DOCKER_HOST"] = self.host
         return subprocess.run(
@@ -49,16 +51,29 @@ class Docker:
 
 
 def find_docker(host: str | None = None) -> Docker:
-    """Return the docker command; raise ClusterError when it or its daemon is not there."""
-    program = os.environ.get("FLEET_DOCKER") or shutil.which("docker")
-    if program is None:
+    """Return the docker command to build with; raise ClusterError when it or its daemon is away.
+
+    Since Docker 23 BuildKit comes with the buildx plugin, before it was part of the command; a
+    machine can have both, so the first command that has it is taken, else the classic builder.
+    """
+    names = (os.environ.get("FLEET_DOCKER"), shutil.which("docker"), "/usr/bin/docker")
+    programs = [name for name in dict.fromkeys(names) if name and Path(name).exists()]
+    if not programs:
         raise ClusterError("docker: not found: no such program on PATH: install Docker")
-    docker = Docker(program=program, host=host)
-    reply = docker.run("version", "--format", "{{.Server.Version}}")
+    found = [Docker(program=name, host=host) for name in programs]
+    reply = found[0].run("version", "--format", "{{.Server.Version}}")
     if reply.returncode != 0:
         lines = reply.stderr.strip().splitlines() or ["no answer"]
         raise ClusterError(f"docker: no daemon answers ({lines[-1]}): start it, or set DOCKER_HOST")
-    return docker
+    with_buildkit = [docker for docker in found if _has_buildkit(docker)]
+    return with_buildkit[0] if with_buildkit else replace(found[0], buildkit=False)
+
+
+def _has_buildkit(docker: Docker) -> bool:
+    if docker.run("buildx", "version").returncode == 0:
+        return True
+    version = docker.run("version", "--format", "{{.Client.Version}}").stdout
+    return version.partition(".")[0].isdigit() and int(version.partition(".")[0]) < _BUILDX_SINCE
 
 
 def build(
@@ -76,15 +91,16 @@ def build(
     args = build_args(image)
     if base is not None and base != args["BASE_IMAGE"]:
         args["BASE_IMAGE"] = base
-    command = ["build", f"--platform={image.platforms[0]}", f"--label={LABEL}=runtime"]
+    command = ["build", f"--label={LABEL}=runtime"]
+    command += [f"--platform={image.platforms[0]}", "--progress=plain"] if docker.buildkit else []
     command += [f"--label={LABEL}.base={args['BASE_IMAGE']}"]
     command += [part for key, value in args.items() for part in ("--build-arg", f"{key}={value}")]
     names = [f"{image.repository}:{tag}" for tag in (tags.source, tags.lock, tags.version)]
     command += [part for name in names for part in ("--tag", name)]
     command += [f"--network={network}"] if network else []
-    reply = docker.run(*command, "--progress=plain", str(context))
+    reply = docker.run(*command, str(context))
     if reply.returncode != 0:
-        tail = "\n".join(reply.stderr.strip().splitlines()[-_TAIL:])
+        tail = "\n".join((reply.stdout + reply.stderr).strip().splitlines()[-_TAIL:])
         raise ClusterError(
             f"{tail}\nimage {reference}: build: the step above failed: mend it and run this again"
         )

@@ -117,12 +117,17 @@ class Kubectl:
 def find_kubectl() -> str:
     """Return the kubectl to use: FLEET_KUBECTL, then PATH, then the bundled cluster's own."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    bundled = cache / "opencode-fleet" / "kubectl"
+    built = sorted((cache / "opencode-fleet" / "bin").glob("*/kubectl"), key=_age, reverse=True)
+    bundled = str(built[0]) if built else None
     given = os.environ.get("FLEET_KUBECTL")
-    for candidate in (given, shutil.which("kubectl"), str(bundled) if bundled.exists() else None):
+    for candidate in (given, shutil.which("kubectl"), bundled):
         if candidate:
             return candidate
     raise ClusterError("kubectl: not found: no such program on PATH: install it, or run make up")
+
+
+def _age(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def part(item: Live, key: str) -> Live:

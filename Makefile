@@ -1,0 +1,57 @@
+# Every target sets up what it needs. ENV names the environment: Pulumi.<ENV>.yaml.
+ENV ?= dev
+SHELL := /bin/bash
+export PATH := $(HOME)/.local/bin:$(PATH)
+RUN := uv run --no-sync
+SHELL_FILES = tools/setup.sh .ci/run image/bin/fleet-init image/bin/fleet-start
+
+.PHONY: help setup up down clean-data test lint format schema unit smoke e2e image-test bench
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup:
+	@tools/setup.sh
+
+up: setup ## Deploy ENV (default dev) and print everybody's URL
+	@$(RUN) python -m tools.deploy up -s $(ENV)
+
+down: setup ## Stop what `make up` started; data is kept
+	@$(RUN) python -m tools.deploy down -s $(ENV)
+
+clean-data: setup ## Delete the bundled cluster with all data (asks for CONFIRM=yes)
+	@$(RUN) python -m tools.cluster delete $(if $(filter yes,$(CONFIRM)),--yes-delete-all-data)
+
+test: ## Static checks and all tests that need no cluster
+	@tools/setup.sh cloud-init
+	@$(MAKE) --no-print-directory lint unit
+
+lint: ## ruff, pyright, hadolint, shellcheck
+	@$(RUN) ruff check --quiet .
+	@$(RUN) ruff format --quiet --check .
+	@$(RUN) hadolint image/Dockerfile
+	@$(RUN) shellcheck $(SHELL_FILES)
+	@$(RUN) pyright --warnings | grep -v '^0 errors' || true; exit $${PIPESTATUS[0]}
+
+unit:
+	@$(RUN) pytest -q -n 2
+
+format: setup ## Format the code
+	@$(RUN) ruff check --quiet --fix . && $(RUN) ruff format --quiet .
+
+schema: setup ## Write schema/stack.schema.json anew
+	@mkdir -p schema && $(RUN) fleet schema >schema/stack.schema.json
+
+smoke: ## A few end-to-end tests against the deployed ENV
+	@tools/setup.sh chromium
+	@FLEET_STACK=$(ENV) $(RUN) pytest -q -m "e2e and smoke" tests/e2e
+
+e2e: ## The whole end-to-end suite (bundled cluster, or FLEET_E2E_CONTEXT)
+	@tools/setup.sh chromium
+	@$(RUN) pytest -q -m e2e tests/e2e
+
+image-test: setup ## Tests of the runtime image (needs a Docker daemon)
+	@$(RUN) pytest -q -m image tests/image
+
+bench: setup ## Measure the figures of docs/figures.md beside their bounds
+	@$(RUN) pytest -q -s -m bench tests/bench

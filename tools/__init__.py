@@ -1,0 +1,1 @@
+"""Development programs around the product: a local cluster, a base image, `make up`."""

@@ -1,0 +1,38 @@
+"""The bundled cluster's part of `make up`: cluster, runtime image, image into the cluster."""
+
+from __future__ import annotations
+
+from fleet.config import StackConfig
+from fleet.image_config import ImageMode
+from tools.cluster.images import full_name, stored
+from tools.cluster.layout import Layout
+from tools.deploy.steps import fleet, read, run, tell, tool
+
+CONTEXT = "opencode-fleet-local"
+DEFAULT_PORT = 7080
+
+
+def start(config: StackConfig, stack: str) -> str:
+    """Start the bundled cluster, with the runtime image in it; return the image's reference."""
+    tell("local cluster (the first start builds Kubernetes: about ten minutes)")
+    run("local cluster", tool("cluster", "up", "--port", str(config.access.port or DEFAULT_PORT)))
+    reference = read("image", fleet("image", "ref", "-s", stack))
+    if full_name(reference) in stored(Layout.of()):
+        return reference
+    tell("runtime image (the first build takes some minutes)")
+    host = read("build engine", tool("cluster", "engine", "up"))
+    try:
+        docker = ("--docker-host", host)
+        if config.image.mode in (ImageMode.DAEMON, ImageMode.BUILDKIT):
+            base = tool("base_image", "ensure", "--base", config.image.base_image, *docker)
+            build = fleet("image", "build", "-s", stack, *docker, "--network", "host", "--base")
+            run("image", [*build, read("base image", base)])
+        run("load image", tool("cluster", "load", reference, *docker))
+    finally:
+        run("build engine", tool("cluster", "engine", "stop"))
+    return reference
+
+
+def stop() -> None:
+    """Stop the bundled cluster; it says what it kept."""
+    run("local cluster", tool("cluster", "stop"))
