@@ -14,7 +14,7 @@ DEFAULT_PORT = 7080
 
 def start(config: StackConfig, stack: str) -> str:
     """Start the bundled cluster, with the runtime image in it; return the image's reference."""
-    tell("local cluster (the first start builds Kubernetes: about ten minutes)")
+    tell("local cluster (the first start builds Kubernetes: about a quarter of an hour)")
     run("local cluster", tool("cluster", "up", "--port", str(config.access.port or DEFAULT_PORT)))
     reference = read("image", fleet("image", "ref", "-s", stack))
     if full_name(reference) in stored(Layout.of()):
