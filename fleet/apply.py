@@ -8,21 +8,27 @@ namespaces are never deleted here. Running it again finishes what a failed run l
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fleet.changes import Changes, find_changes
 from fleet.desired import Desired, desired_objects
-from fleet.kubectl import ClusterError, Kubectl, Live, as_list, part
-from fleet.live import Key, key_of, owned
+from fleet.kubectl import ClusterError, Kubectl, Live, Reply, as_list, part
+from fleet.live import APPLIED_HASH, Key, key_of, owned
 from fleet.names import FIELD_MANAGER, LABEL_ENVIRONMENT
 from fleet.plan import Plan
 from fleet.report import Report
 from fleet.stack_file import Environment
 
 # So many objects a kubectl call: progress shows, and a lost connection costs little.
-_BATCH = 500
+_BATCH = 250
+# kubectl waits for each answer before it asks again; a server has time for some of it.
+_PARALLEL = 4
+# Fewer are not worth a kubectl of their own.
+_SMALL = 20
 _NAMED = re.compile(r'"(?P<name>[a-z0-9.-]+)"')
 
 
@@ -68,38 +74,87 @@ def read_changes(
     return find_changes(plan, desired, live), live
 
 
+def refuse_other_engine(environment: str, live: Mapping[Key, Live]) -> None:
+    """Raise ClusterError when another engine made the runtimes: two would undo each other."""
+    for key, item in live.items():
+        annotations = part(item["metadata"], "annotations")
+        if key.kind == "Deployment" and APPLIED_HASH not in annotations:
+            raise ClusterError(
+                f"environment {environment}: {key} was not made by fleet apply: Pulumi or GitOps"
+                " owns it and would undo this: use that, or give --take-over and never use it again"
+            )
+
+
 def make_objects(
     kubectl: Kubectl, items: Sequence[Desired], outcome: Outcome, report: Report
 ) -> None:
-    """Server-side apply `items` in order; failures are recorded by user and the rest goes on."""
-    for start in range(0, len(items), _BATCH):
-        batch = items[start : start + _BATCH]
-        report("apply", start, len(items))
-        reply = kubectl.run(
-            "apply",
-            "--server-side",
-            "--force-conflicts",
-            f"--field-manager={FIELD_MANAGER}",
-            "-o",
-            "name",
-            "-f",
-            "-",
-            stdin=as_list([item.manifest for item in batch]),
-        )
-        done = reply.out.count("\n")
-        outcome.applied.extend(str(item.key) for item in batch) if reply.code == 0 else None
-        if reply.code != 0:
-            failures = _failures(kubectl, batch, reply.err)
-            if done == 0 and not any(item.user for item in failures):
-                raise ClusterError(kubectl.explain(reply.err))
-            bad = {(item.user, item.step) for item in failures}
-            outcome.applied.extend(
-                str(item.key)
-                for item in batch
-                if (item.user.id if item.user else None, _step(item)) not in bad
-            )
-            outcome.failures.extend(failures)
-    report("apply", len(items), len(items))
+    """Server-side apply `items`: what users share in its order, then the users side by side.
+
+    Failures are recorded by user and the rest goes on; raise ClusterError when nothing can.
+    """
+    done = 0
+    report("apply", done, len(items))
+    pool = ThreadPoolExecutor(_PARALLEL)
+    try:
+        for batches in _waves(items):
+            for batch, reply in zip(
+                batches, pool.map(partial(_send, kubectl), batches), strict=True
+            ):
+                _record(kubectl, batch, reply, outcome)
+                done += len(batch)
+                report("apply", done, len(items))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _waves(items: Sequence[Desired]) -> list[list[list[Desired]]]:
+    """Return waves of batches: pools, then users. What one owner has stays together, in order."""
+    return [
+        _batches([item for item in items if item.user is None], lambda item: item.key.namespace),
+        _batches([item for item in items if item.user], lambda item: item.key.name),
+    ]
+
+
+def _batches(items: Sequence[Desired], owner: Callable[[Desired], str]) -> list[list[Desired]]:
+    size = min(_BATCH, -(-len(items) // _PARALLEL))
+    owners: dict[str, list[Desired]] = {}
+    for item in items:
+        owners.setdefault(owner(item) or item.key.name, []).append(item)
+    batches: list[list[Desired]] = []
+    for group in owners.values():
+        if not batches or len(batches[-1]) + len(group) > max(size, _SMALL):
+            batches.append([])
+        batches[-1].extend(group)
+    return batches
+
+
+def _send(kubectl: Kubectl, batch: Sequence[Desired]) -> Reply:
+    return kubectl.run(
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        f"--field-manager={FIELD_MANAGER}",
+        "-o",
+        "name",
+        "-f",
+        "-",
+        stdin=as_list([item.manifest for item in batch]),
+    )
+
+
+def _record(kubectl: Kubectl, batch: Sequence[Desired], reply: Reply, outcome: Outcome) -> None:
+    failures: list[Failure] = []
+    if reply.code != 0:
+        failures = _failures(kubectl, batch, reply.err)
+        if not reply.out.strip() and not any(item.user for item in failures):
+            raise ClusterError(kubectl.explain(reply.err))
+    bad = {(item.user, item.step) for item in failures}
+    outcome.applied.extend(
+        str(item.key)
+        for item in batch
+        if (item.user.id if item.user else None, _step(item)) not in bad
+    )
+    outcome.failures.extend(failures)
 
 
 def delete_objects(kubectl: Kubectl, items: Sequence[Live], outcome: Outcome) -> None:

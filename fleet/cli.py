@@ -6,13 +6,20 @@ Day-to-day commands stand in `cli_runtimes`, image and secret ones in `cli_build
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fleet import cli_build, cli_runtimes
-from fleet.apply import Outcome, delete_objects, make_objects, read_changes
+from fleet import cli_build, cli_cloud, cli_runtimes
+from fleet.apply import (
+    Outcome,
+    delete_objects,
+    make_objects,
+    read_changes,
+    refuse_other_engine,
+)
 from fleet.changes import Changes
 from fleet.cli_options import Context, Image, Json, Stack
 from fleet.compare import changes_against_file
@@ -20,11 +27,11 @@ from fleet.desired import resolve_image
 from fleet.kubectl import Kubectl
 from fleet.lease import held
 from fleet.live import KEPT_KINDS, owned
-from fleet.plan import Plan, make_plan
+from fleet.plan import UserPlan, make_plan
 from fleet.progress import reporting
 from fleet.purge import purge_user
 from fleet.render import rendered_files, write_files
-from fleet.rollout import wait_ready
+from fleet.rollout import unready, wait_ready
 from fleet.schema import schema_text
 from fleet.shell import (
     FAILED,
@@ -33,6 +40,7 @@ from fleet.shell import (
     need_existing,
     read_environment,
     reported,
+    run,
     say,
     say_json,
     warn,
@@ -51,7 +59,9 @@ app = typer.Typer(
 )
 cli_runtimes.register(app)
 cli_build.register(app)
+cli_cloud.register(app)
 
+TakeOver = Annotated[bool, typer.Option(help="Although Pulumi or GitOps deployed it.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for runtimes.", min=1)]
 
 
@@ -119,6 +129,7 @@ def apply(
     context: Context = None,
     wait: Annotated[bool, typer.Option(help="Wait until runtimes are ready.")] = True,
     timeout: Timeout = 300,
+    take_over: TakeOver = False,
     as_json: Json = False,
 ) -> None:
     """Bring the cluster to what the stack file says; apply only what differs."""
@@ -129,8 +140,11 @@ def apply(
         reference = _image(environment, image)
         kubectl = cluster_of(environment, context)
         with held(kubectl, environment.name, whoami()):
-            changes, _ = read_changes(kubectl, environment, plan, reference)
-            outcome = _apply(kubectl, environment, plan, changes, timeout if wait else None)
+            changes, live = read_changes(kubectl, environment, plan, reference)
+            if not take_over:
+                refuse_other_engine(environment.name, live)
+            users = unready(plan.users, live, (item.key for item in changes.apply)) if wait else []
+            outcome = _apply(kubectl, environment.name, users, changes, timeout)
             for user_id in () if outcome.failures else plan.purge:
                 done = purge_user(kubectl, environment.name, user_id, reference)
                 outcome.deleted.extend(done)
@@ -149,24 +163,21 @@ def apply(
 
 def _apply(
     kubectl: Kubectl,
-    environment: Environment,
-    plan: Plan,
+    environment: str,
+    wait_for: Sequence[UserPlan],
     changes: Changes,
-    timeout: float | None,
+    timeout: float,
 ) -> Outcome:
     outcome = Outcome()
     with reporting() as report:
         make_objects(kubectl, changes.apply, outcome, report)
         broken = {failure.user for failure in outcome.failures}
-        if timeout is not None:
-            users = [user for user in plan.users if user.id not in broken]
-            outcome.failures.extend(wait_ready(kubectl, environment.name, users, timeout, report))
-        if not outcome.failures:
-            delete_objects(kubectl, changes.delete, outcome)
-        elif changes.delete:
-            delete_objects(
-                kubectl, [i for i in changes.delete if i["kind"] != "ConfigMap"], outcome
-            )
+        users = [user for user in wait_for if user.id not in broken]
+        outcome.failures.extend(wait_ready(kubectl, environment, users, timeout, report))
+        # Pods of users whose update failed may still mount scenes that are no longer rendered.
+        kept = {"ConfigMap"} if outcome.failures else set[str]()
+        goes = [item for item in changes.delete if item["kind"] not in kept]
+        delete_objects(kubectl, goes, outcome)
     return outcome
 
 
@@ -175,6 +186,7 @@ def destroy(
     stack: Stack = "dev",
     context: Context = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    take_over: TakeOver = False,
     as_json: Json = False,
 ) -> None:
     """Delete everything of an environment but namespaces and claims: nobody's work."""
@@ -189,6 +201,8 @@ def destroy(
             raise SystemExit(FAILED)
         with held(kubectl, environment.name, whoami()):
             live = owned(kubectl, environment.name)
+            if not take_over:
+                refuse_other_engine(environment.name, live)
             outcome = Outcome()
             goes = [item for item in live.values() if item["kind"] not in KEPT_KINDS]
             delete_objects(kubectl, goes, outcome)
@@ -210,4 +224,4 @@ def _image(environment: Environment, given: str | None) -> str:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run(app)

@@ -19,8 +19,11 @@ from fleet.scalars import (
     Cidr,
     CpuQuantity,
     Domain,
+    LabelKey,
+    LabelValue,
     Line,
     MemoryQuantity,
+    NamespaceName,
     ObjectName,
     PoolName,
     Port,
@@ -30,14 +33,18 @@ from fleet.scalars import (
     SecretKey,
     UserId,
 )
+from fleet.storage_config import Storage
 
 MAX_USERS_A_POOL = 100
+# A policy with thousands of ranges costs every node; beyond these numbers a wider range is meant.
+_MAX_ALLOWED, _MAX_DENIED, _MAX_SCENES = 100, 200, 50
 
 
 class ExistingCluster(Model):
     """A cluster that is already there."""
 
     kind: Literal["existing"]
+    """A kubeconfig context names it."""
     context: Line
     """kubeconfig context; always named, so that nothing lands on whatever context is current."""
 
@@ -64,8 +71,11 @@ class RouteKind(StrEnum):
 class Peer(Model):
     """Pods of another namespace, for a network rule."""
 
-    namespace: ObjectName
-    pod_labels: dict[str, str] = Field(default_factory=dict)
+    namespace: NamespaceName
+    """The namespace they run in."""
+    pod_labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=20)] = Field(
+        default_factory=dict[str, str]
+    )
     """Labels the pods carry; empty means every pod of the namespace."""
 
 
@@ -73,7 +83,9 @@ class Gateway(Model):
     """The Gateway that HTTPRoutes attach to."""
 
     name: ObjectName
-    namespace: ObjectName
+    """The Gateway's name."""
+    namespace: NamespaceName
+    """The Gateway's namespace."""
 
 
 class Access(Model):
@@ -82,12 +94,15 @@ class Access(Model):
     domain: Domain
     """Every user gets `<id>.<domain>`; a wildcard DNS record points at the ingress controller."""
     tls: TlsMode
+    """Where certificates come from; `none` is for *.localhost only."""
     port: Port | None = None
     """Port in the printed URLs when it is not the scheme's own."""
     route: RouteKind = RouteKind.INGRESS
+    """Which API carries a host to its workspace."""
     class_name: ObjectName | None = None
     """IngressClass; unset leaves it to the cluster's default."""
     gateway: Gateway | None = None
+    """The Gateway that routes attach to (route: httpRoute)."""
     tls_secret_name: ObjectName | None = None
     """Certificate for `*.<domain>` that stands in every pool's namespace (tls: secret)."""
     cluster_issuer: ObjectName | None = None
@@ -100,12 +115,17 @@ class ModelEndpoint(Model):
     """The OpenAI-compatible endpoint that all workspaces of the environment use."""
 
     provider: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+    """OpenCode's name for the endpoint, e.g. openai."""
     base_url: BaseUrl
+    """Address of the API, its version included."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$")]
+    """The model that workspaces start with."""
     small_name: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$")] = None
     """Cheaper model for titles and summaries; unset uses `name`."""
-    context_tokens: Annotated[int, Field(ge=1024, le=10_000_000)] = 200_000
-    output_tokens: Annotated[int, Field(ge=256, le=1_000_000)] = 32_000
+    context_tokens: Annotated[int, Field(ge=1024, le=10_000_000, strict=True)] = 200_000
+    """Longest input of the model."""
+    output_tokens: Annotated[int, Field(ge=256, le=1_000_000, strict=True)] = 32_000
+    """Longest answer of the model."""
     api_key: SecretKey = "modelApiKey"
     """Top-level secret key that holds the API key."""
 
@@ -114,21 +134,27 @@ class CpuSize(Model):
     """CPU in cores: the share a runtime is sure of, and its ceiling."""
 
     request: CpuQuantity
+    """What is reserved, e.g. 250m."""
     limit: CpuQuantity
+    """What is never passed, e.g. 2."""
 
 
 class MemorySize(Model):
     """Memory in bytes: the share a runtime is sure of, and its ceiling."""
 
     request: MemoryQuantity
+    """What is reserved, e.g. 512Mi."""
     limit: MemoryQuantity
+    """What is never passed, e.g. 2Gi."""
 
 
 class Profile(Model):
     """A named size of runtime."""
 
     cpu: CpuSize = CpuSize(request="250m", limit="2")
+    """Processor time."""
     memory: MemorySize = MemorySize(request="512Mi", limit="2Gi")
+    """Memory; a runtime beyond its limit is restarted."""
     storage: MemoryQuantity = "10Gi"
     """Size of the user's claim; it can grow where the StorageClass allows, never shrink."""
     ephemeral_storage: MemoryQuantity = "4Gi"
@@ -139,7 +165,9 @@ class Scene(Model):
     """A prepared working context: a folder beside the stack file, or one on the shared NAS."""
 
     path: RelativePath | None = None
+    """A folder beside the stack file; its files become a ConfigMap."""
     nas_path: RelativePath | None = None
+    """A folder of the shared claim."""
 
 
 class UserState(StrEnum):
@@ -155,10 +183,15 @@ class User(Model):
     id: UserId
     """Identifies the user, and their data, for ever."""
     display_name: Line | None = None
-    scenes: tuple[SceneId, ...] = ()
+    """What people read; changing it restarts nothing."""
+    scenes: Annotated[tuple[SceneId, ...], Field(max_length=_MAX_SCENES)] = ()
+    """Working contexts this user finds under /app."""
     profile: ProfileName = "standard"
+    """Size of the runtime."""
     pool: PoolName = "default"
+    """Namespace the runtime is in; moving to another leaves the data behind."""
     state: UserState = UserState.ACTIVE
+    """`suspended` keeps everything but the pod."""
     password_version: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 1
     """Raise it to get a new password."""
     api_key: SecretKey | None = None
@@ -169,78 +202,63 @@ class Quota(Model):
     """Totals that a pool's active users may request."""
 
     cpu: CpuQuantity | None = None
+    """Sum of the CPU requests of active users."""
     memory: MemoryQuantity | None = None
+    """Sum of the memory requests of active users."""
     storage: MemoryQuantity | None = None
+    """Sum of the claims, the shared one and those of former users included."""
 
 
 class Pool(Model):
     """A namespace with users in it."""
 
     quota: Quota = Quota()
-
-
-class Nas(Model):
-    """An NFS export that backs the shared claim through a static PersistentVolume."""
-
-    server: Domain
-    path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]*$", max_length=512)] = "/"
-    driver: Literal["nfs", "csi"] = "nfs"
-    """`csi` is Alibaba Cloud's nasplugin.csi.alibabacloud.com; `nfs` the kubelet's own."""
-
-
-class SharedClaim(Model):
-    """One ReadWriteMany claim a pool, for `/app` folders (`subPath: <userId>`) or NAS scenes."""
-
-    size: MemoryQuantity = "100Gi"
-    class_name: ObjectName | None = None
-    nas: Nas | None = None
-
-
-class StorageMode(StrEnum):
-    """Where a user's `/app` lives; OpenCode's own database is always on a claim of the user's."""
-
-    CLAIM = "claim"
-    SHARED = "shared"
-
-
-class Storage(Model):
-    """Where data lives."""
-
-    mode: StorageMode = StorageMode.CLAIM
-    class_name: ObjectName | None = None
-    """StorageClass of the users' claims; unset leaves it to the cluster's default."""
-    shared: SharedClaim | None = None
+    """Totals that Kubernetes enforces."""
 
 
 class PrivateEndpoint(Model):
     """A private address range that runtimes may reach after all, for one TCP port."""
 
     cidr: Cidr
+    """Address range, at most a /16 (IPv6: a /112)."""
     port: Port
+    """TCP port."""
 
 
 class Network(Model):
     """What runtimes may reach beyond the public internet."""
 
-    allow: tuple[PrivateEndpoint, ...] = ()
-    deny: tuple[Cidr, ...] = ()
+    allow: Annotated[tuple[PrivateEndpoint, ...], Field(max_length=_MAX_ALLOWED)] = ()
+    """Private endpoints that are open after all: an internal model server, a Git server."""
+    deny: Annotated[tuple[Cidr, ...], Field(max_length=_MAX_DENIED)] = ()
     """More ranges to close: a VPC with public addresses, say."""
     dns: Peer = Peer(namespace="kube-system", pod_labels={"k8s-app": "kube-dns"})
+    """The cluster's DNS servers."""
 
 
 class StackConfig(Model):
     """All keys of `opencode-fleet:` in a stack file, secrets aside."""
 
     cluster: Cluster
+    """Where it runs."""
     image: Image = Image()
+    """The runtime image: who makes it, from what."""
     access: Access
+    """How users reach their workspaces."""
     model: ModelEndpoint | None = None
+    """The model endpoint; without it workspaces start, and have no model."""
     profiles: dict[ProfileName, Profile] = Field(default_factory=dict)
+    """Sizes by name; `standard` exists without being written."""
     scenes: dict[SceneId, Scene] = Field(default_factory=dict)
+    """Prepared working contexts by name."""
     pools: dict[PoolName, Pool] = Field(default_factory=dict)
+    """Namespaces by name; `default` exists without being written."""
     storage: Storage = Storage()
+    """Where data lives."""
     network: Network = Network()
+    """What runtimes may reach beyond the public internet."""
     users: tuple[User, ...]
+    """The roster."""
     purge: tuple[UserId, ...] = ()
     """Former users whose claims and data are to be deleted for good, each id typed in full."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import secrets as random_source
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +23,7 @@ from fleet.manifests.pool import pool_objects
 from fleet.manifests.runtime import Given
 from fleet.manifests.user import API_KEY_KEY, PASSWORD_KEY, PASSWORD_VERSION, user_objects
 from fleet.model import Problem
+from fleet.names import LABEL_USER, slug
 from fleet.plan import Plan, PoolPlan, UserPlan, fingerprint
 from fleet.quantity import parse_quantity
 from fleet.stack_file import Environment, InputError
@@ -83,16 +84,46 @@ def desired_objects(
             for manifest in user_objects(user, plan.access, given):
                 item = cast("Live", manifest)
                 if item["kind"] == "PersistentVolumeClaim":
+                    # Hashed as rendered: that the cluster has bound it since is no change of ours.
+                    item = stamped(item)
                     problems.extend(_keep_claim(user, item, live.get(key_of(item))))
-                if item["kind"] == "Secret":
-                    item["data"] = {
-                        key: base64.b64encode(str(value).encode()).decode()
-                        for key, value in item.pop("stringData").items()
-                    }
-                found.append(Desired(manifest=stamped(item), user=user))
+                else:
+                    item = stamped(_encoded(item))
+                found.append(Desired(manifest=item, user=user))
+    problems.extend(_left_behind(plan, live))
     if problems:
         raise InputError(problems)
     return found
+
+
+def _encoded(item: Live) -> Live:
+    """Return a Secret with its data as the API stores it; anything else as it is."""
+    if item["kind"] == "Secret":
+        item["data"] = {
+            key: base64.b64encode(str(value).encode()).decode()
+            for key, value in item.pop("stringData").items()
+        }
+    return item
+
+
+def _left_behind(plan: Plan, live: Mapping[Key, Live]) -> Iterator[Problem]:
+    """Yield users whose claim stands in another pool: a claim cannot follow to a new namespace."""
+    claims = {
+        item["metadata"]["labels"].get(LABEL_USER): key
+        for key, item in live.items()
+        if key.kind == "PersistentVolumeClaim"
+    }
+    for user in plan.users:
+        key = claims.get(slug(user.id))
+        if key is None or Key(key.kind, user.namespace, user.name) in live:
+            continue
+        yield Problem(
+            f"users.{user.id}.pool",
+            user.pool,
+            f"the data of user {user.id} is on claim {key.namespace}/{key.name}, and a claim"
+            " cannot move to another namespace",
+            "keep the pool, or copy the data to a claim of the same name in the new namespace",
+        )
 
 
 def key_fingerprint(user: UserPlan, secrets: Mapping[str, str]) -> str:

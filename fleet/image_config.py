@@ -99,22 +99,34 @@ class Image(Model):
     """The runtime image."""
 
     mode: ImageMode = ImageMode.DAEMON
+    """Who makes the image: daemon, buildkit, prebuilt or local."""
     opencode_version: Version = OPENCODE_VERSION
+    """OpenCode inside the image."""
     repository: Repository = "opencode-fleet/runtime"
+    """Name of the built image, its registry in front."""
     push: bool = False
     """Push to `repository`; needed wherever the cluster is not on the building machine."""
     platforms: tuple[Platform, ...] = (Platform.AMD64,)
+    """Platforms to build for; more than one needs mode buildkit and push."""
     base_image: Reference = BASE_IMAGE
+    """Debian-based image with Node 22 to build on."""
     npm_registry: BaseUrl | None = None
+    """Mirror of the npm registry for the build."""
     debian_mirror: BaseUrl | None = None
+    """Mirror of the Debian archive for the build."""
     extra_toolchains: tuple[Toolchain, ...] = ()
+    """Compilers to add."""
     reference: Reference | None = None
     """The image to run (modes prebuilt and local)."""
     pull_secret: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,251}[a-z0-9]$")] = None
     """Name of a kubernetes.io/dockerconfigjson Secret that stands in every pool's namespace."""
     builder: Builder = Builder()
+    """Which BuildKit builds (mode buildkit)."""
     cache_from: Annotated[tuple[Line, ...], Field(max_length=20)] = ()
     """More cache sources, as in `docker buildx build --cache-from` (mode buildkit)."""
     cache_to: Annotated[tuple[Line, ...], Field(max_length=20)] = ()
+    """Where the build cache is written, as in `--cache-to` (mode buildkit)."""
     timeout_minutes: Annotated[int, Field(ge=1, le=240, strict=True)] = 30
+    """How long a build may take."""
     retries: Annotated[int, Field(ge=0, le=5, strict=True)] = 1
+    """How often a failed build is tried again."""

@@ -68,7 +68,7 @@ def image_reference(image: Image, context: Path, program_version: str) -> str:
 def tag(text: str) -> str:
     """Return `text` as a valid tag; one that had to change gets ten hex digits of its hash."""
     clean = re.sub(r"[^A-Za-z0-9_.-]", "-", text).lstrip(".-")
-    if clean == text and len(text) <= TAG_MAX:
+    if text and clean == text and len(text) <= TAG_MAX:
         return clean
     mark = hashlib.sha256(text.encode()).hexdigest()[:10]
     return f"{clean[: TAG_MAX - len(mark) - 1] or 'x'}-{mark}"

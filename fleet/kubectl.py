@@ -13,16 +13,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
+from urllib.parse import urlencode
 
 from fleet.model import shown
 
 # An object as the API returns it; its shape is the API's, not ours.
 Live: TypeAlias = dict[str, Any]
 
-_PATIENCE = "--request-timeout=30s"
+# For requests that answer at once; deletes that wait have a patience of their own.
+PATIENCE = "--request-timeout=30s"
 _LONG = 400
 _UNREACHABLE = (
     "connection refused",
+    "was refused - did you specify",
     "no such host",
     "i/o timeout",
     "unable to connect to the server",
@@ -84,15 +87,36 @@ class Kubectl:
     def get(self, kinds: Iterable[str], *arguments: str) -> list[Live]:
         """Return the objects of some kinds that `arguments` select."""
         listed = ",".join(kinds)
-        text = self.ask("get", listed, *arguments, "-o", "json", _PATIENCE)
+        text = self.ask("get", listed, *arguments, "-o", "json", PATIENCE)
         if not text.strip():  # --ignore-not-found with nothing found
             return []
-        answer = cast("Live", json.loads(text))
+        answer = self._parse(text)
         return cast("list[Live]", answer["items"]) if "items" in answer else [answer]
 
-    def has_api(self, path: str) -> bool:
-        """Return whether the API server serves a group version such as /apis/apps/v1."""
-        return self.run("get", "--raw", path, _PATIENCE).code == 0
+    def listing(self, path: str, selector: str) -> list[Live]:
+        """Return the objects at an API path that a label selector selects, in all namespaces.
+
+        A kind that the cluster does not serve has none.
+        """
+        query = urlencode({"labelSelector": selector})
+        reply = self.run("get", "--raw", f"{path}?{query}", PATIENCE)
+        if reply.code != 0:
+            if "(NotFound)" in reply.err:
+                return []
+            raise ClusterError(self.explain(reply.err))
+        answer = self._parse(reply.out)
+        # Items of a list name neither kind nor version: the list does.
+        kind = {"apiVersion": answer["apiVersion"], "kind": answer["kind"].removesuffix("List")}
+        return [{**kind, **item} for item in answer["items"] or ()]
+
+    def _parse(self, text: str) -> Live:
+        try:
+            return cast("Live", json.loads(text))
+        except ValueError:
+            raise ClusterError(
+                f"cluster.context: {self.context}: answers with no JSON ({shown(text)}): something"
+                " in between answers for it: check the server's address in your kubeconfig"
+            ) from None
 
     def explain(self, err: str) -> str:
         """Return kubectl's complaint as one line, with what to do when the cluster is away."""

@@ -10,14 +10,16 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
-from fleet.kubectl import ClusterError, Kubectl
+from fleet.kubectl import PATIENCE, ClusterError, Kubectl, Live, part
 from fleet.names import LABEL_ENVIRONMENT
 
 SECONDS = 60
 _NAMESPACE = "default"
 _RENEW_EVERY = 15.0
+_ATTEMPTS = 3
+_PATH = f"/apis/coordination.k8s.io/v1/namespaces/{_NAMESPACE}/leases"
 
 
 @contextmanager
@@ -32,8 +34,7 @@ def held(kubectl: Kubectl, environment: str, holder: str) -> Generator[None]:
     finally:
         stop.set()
         keeper.join()
-        name = lease["metadata"]["name"]
-        kubectl.run("delete", "lease", name, f"--namespace={_NAMESPACE}", "--wait=false")
+        _give_back(kubectl, lease)
 
 
 def _name(environment: str) -> str:
@@ -44,8 +45,8 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _take(kubectl: Kubectl, environment: str, holder: str) -> dict[str, Any]:
-    lease: dict[str, Any] = {
+def _take(kubectl: Kubectl, environment: str, holder: str) -> Live:
+    lease: Live = {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
         "metadata": {
@@ -61,28 +62,55 @@ def _take(kubectl: Kubectl, environment: str, holder: str) -> dict[str, Any]:
             "renewTime": _now(),
         },
     }
-    reply = kubectl.run("create", "-f", "-", "-o", "json", stdin=json.dumps(lease))
-    if reply.code == 0:
-        return cast("dict[str, Any]", json.loads(reply.out))
-    if "AlreadyExists" not in reply.err:
-        raise ClusterError(kubectl.explain(reply.err))
-    there = kubectl.get(["lease"], _name(environment), f"--namespace={_NAMESPACE}")[0]
-    renewed = datetime.fromisoformat(there["spec"]["renewTime"])
-    free = renewed + timedelta(seconds=there["spec"]["leaseDurationSeconds"])
+    for _ in range(_ATTEMPTS):
+        reply = kubectl.run("create", "--raw", _PATH, "-f", "-", PATIENCE, stdin=json.dumps(lease))
+        if reply.code == 0:
+            return cast("Live", json.loads(reply.out))
+        if "AlreadyExists" not in reply.err:
+            raise ClusterError(kubectl.explain(reply.err))
+        where = (_name(environment), f"--namespace={_NAMESPACE}", "--ignore-not-found")
+        for there in kubectl.get(["lease"], *where):
+            _refuse_held(environment, part(there, "spec"))
+            # The version makes this fail when somebody else takes the expired lease first.
+            lease["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
+            text = kubectl.ask("replace", "-f", "-", "-o", "json", stdin=json.dumps(lease))
+            return cast("Live", json.loads(text))
+    raise ClusterError(
+        f"environment {environment}: its lease comes and goes: other applies start and end right"
+        " now: run this again"
+    )
+
+
+def _refuse_held(environment: str, spec: Live) -> None:
+    renewed = spec.get("renewTime")
+    if renewed is None:  # as an outside tool leaves it when it lets go
+        return
+    free = datetime.fromisoformat(renewed) + timedelta(seconds=spec["leaseDurationSeconds"])
     if free > datetime.now(UTC):
-        other = there["spec"]["holderIdentity"]
         raise ClusterError(
-            f"environment {environment}: another apply is running ({other}): one at a time, so that"
-            " neither undoes the other: wait until it ends and run this again"
+            f"environment {environment}: another apply is running ({spec['holderIdentity']}): one"
+            " at a time, so that neither undoes the other: wait until it ends and run this again"
         )
-    # The resource version makes this fail when somebody else takes the expired lease first.
-    lease["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
-    text = kubectl.ask("replace", "-f", "-", "-o", "json", stdin=json.dumps(lease))
-    return cast("dict[str, Any]", json.loads(text))
 
 
-def _renew(kubectl: Kubectl, lease: dict[str, Any], stop: threading.Event) -> None:
+def _renew(kubectl: Kubectl, lease: Live, stop: threading.Event) -> None:
+    metadata = lease["metadata"]
     while not stop.wait(_RENEW_EVERY):
-        patch = json.dumps({"spec": {"renewTime": _now()}})
-        name = lease["metadata"]["name"]
-        kubectl.run("patch", "lease", name, f"--namespace={_NAMESPACE}", "-p", patch)
+        version = {"resourceVersion": metadata["resourceVersion"]}
+        patch = json.dumps({"metadata": version, "spec": {"renewTime": _now()}})
+        where = (metadata["name"], f"--namespace={_NAMESPACE}", "--type=merge", "-o", "json")
+        try:
+            reply = kubectl.run("patch", "lease", *where, "-p", patch, timeout=_RENEW_EVERY)
+        except ClusterError:
+            continue
+        if reply.code == 0:
+            metadata["resourceVersion"] = json.loads(reply.out)["metadata"]["resourceVersion"]
+
+
+def _give_back(kubectl: Kubectl, lease: Live) -> None:
+    """Delete the lease if it still is as we wrote it last: an expired one may be another's now."""
+    metadata = lease["metadata"]
+    version = {"resourceVersion": metadata["resourceVersion"]}
+    options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": version}
+    path = f"{_PATH}/{metadata['name']}"
+    kubectl.run("delete", "--raw", path, "-f", "-", PATIENCE, stdin=json.dumps(options))

@@ -9,30 +9,37 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 from fleet.kubectl import Kubectl, Live
 from fleet.names import LABEL_ENVIRONMENT
 
 APPLIED_HASH = "opencode-fleet/applied-hash"
-GATEWAY_API = "/apis/gateway.networking.k8s.io/v1"
 KEPT_KINDS = frozenset({"Namespace", "PersistentVolumeClaim", "PersistentVolume"})
-_KINDS = (
+_PARALLEL = 4
+_NUMEROUS = (
+    "/apis/apps/v1/deployments",
+    "/api/v1/secrets",
+    "/api/v1/persistentvolumeclaims",
+    "/apis/networking.k8s.io/v1/ingresses",
+    "/api/v1/services",
+    "/api/v1/configmaps",
+    # Not every cluster has it.
+    "/apis/gateway.networking.k8s.io/v1/httproutes",
+)
+_FEW = (
     "namespaces",
     "persistentvolumes",
-    "persistentvolumeclaims",
     "resourcequotas",
     "limitranges",
-    "configmaps",
-    "secrets",
     "serviceaccounts",
-    "services",
     "roles.rbac.authorization.k8s.io",
     "rolebindings.rbac.authorization.k8s.io",
     "networkpolicies.networking.k8s.io",
-    "deployments.apps",
-    "ingresses.networking.k8s.io",
 )
 
 
@@ -64,12 +71,20 @@ def key_of(item: Mapping[str, Any]) -> Key:
 
 
 def owned(kubectl: Kubectl, environment: str) -> dict[Key, Live]:
-    """Return every object that an environment owns."""
-    kinds: list[str] = list(_KINDS)
-    if kubectl.has_api(GATEWAY_API):
-        kinds.append("httproutes.gateway.networking.k8s.io")
-    selector = f"--selector={LABEL_ENVIRONMENT}={environment}"
-    items = kubectl.get(kinds, "--all-namespaces", selector)
+    """Return every object that an environment owns.
+
+    Kinds of which a user has one are listed raw and side by side: `kubectl get` spends seconds on
+    reading and writing 5,000 objects anew. The others share one call: a start of kubectl costs more
+    than they do.
+    """
+    selector = f"{LABEL_ENVIRONMENT}={environment}"
+    pool = ThreadPoolExecutor(_PARALLEL)
+    try:
+        few = pool.submit(kubectl.get, _FEW, "--all-namespaces", f"--selector={selector}")
+        numerous = pool.map(partial(kubectl.listing, selector=selector), _NUMEROUS)
+        items = [*few.result(), *chain.from_iterable(numerous)]
+    finally:
+        pool.shutdown(cancel_futures=True)
     return {key_of(item): item for item in items}
 
 

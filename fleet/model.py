@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from fleet.secrecy import HIDDEN, looks_secret
@@ -21,13 +20,19 @@ _SHOWN = 80
 _LARGEST = 10**40
 
 
+def camel(name: str) -> str:
+    """Return a field's key in the file; pydantic's own generator would make k3S of k3s."""
+    first, *rest = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
 class Model(BaseModel):
     """A part of a stack file: frozen, camelCase in YAML, unknown keys refused."""
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        alias_generator=to_camel,
+        alias_generator=camel,
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=True,
@@ -43,6 +48,10 @@ class Problem:
     value: str
     rule: str
     change: str
+
+    def __post_init__(self) -> None:
+        # Here, so that no rule can forget it.
+        object.__setattr__(self, "value", shown(self.value))
 
     def __str__(self) -> str:
         return f"{self.key}: {self.value}: {self.rule}: {self.change}"

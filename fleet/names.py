@@ -17,6 +17,9 @@ SLUG_MAX = 48
 PREFIX = "opencode-fleet"
 FIELD_MANAGER = "opencode-fleet"
 
+# Secret with the login at the registry that a cloud cluster's stack file names.
+PULL_SECRET = "fleet-registry"  # noqa: S105 - an object's name
+
 LABEL_ENVIRONMENT = f"{PREFIX}/environment"
 LABEL_POOL = f"{PREFIX}/pool"
 LABEL_USER = f"{PREFIX}/user"

@@ -11,24 +11,26 @@ from dataclasses import dataclass
 
 from fleet.config import (
     Access,
+    ExistingCluster,
     ModelEndpoint,
     Network,
     Profile,
     Quota,
-    SharedClaim,
-    StorageMode,
+    StackConfig,
     TlsMode,
     User,
     UserState,
 )
 from fleet.managed_config import managed_config
 from fleet.names import (
+    PULL_SECRET,
     content_name,
     host_name,
     namespace_name,
     user_object_name,
 )
 from fleet.stack_file import Environment
+from fleet.storage_config import SharedClaim, StorageMode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,8 +113,14 @@ def make_plan(environment: Environment, secrets: frozenset[str] | None = None) -
         pools=tuple(_pool(environment, name, names) for name in sorted(used)),
         purge=config.purge,
         access=config.access,
-        pull_secret=config.image.pull_secret,
+        pull_secret=_pull_secret(config),
     )
+
+
+def _pull_secret(config: StackConfig) -> str | None:
+    if config.image.pull_secret is None and not isinstance(config.cluster, ExistingCluster):
+        return PULL_SECRET if config.cluster.registry else None
+    return config.image.pull_secret
 
 
 def _pool(environment: Environment, name: str, secrets: frozenset[str]) -> PoolPlan:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _FORM = re.compile(
     r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
@@ -19,6 +20,8 @@ _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _LIMIT = 2**63
 
 
+# A roster repeats the few quantities of its profiles.
+@lru_cache(maxsize=1024)
 def parse_quantity(text: str) -> Fraction:
     """Return the value of a Kubernetes quantity in its base unit (cores, or bytes).
 

@@ -26,17 +26,23 @@ CLOSED_IPV4 = (
     "240.0.0.0/4",
 )
 CLOSED_IPV6 = (
-    # Reserved whole: unspecified, loopback, IPv4-mapped (which Kubernetes' parser takes for IPv4, so
-    # it cannot stand alone), NAT64.
+    # Reserved whole: unspecified, loopback, IPv4-mapped (which Kubernetes' parser takes for IPv4,
+    # so it cannot stand alone), NAT64.
     "::/8",
     "100::/64",
-    "2001::/32",
+    "2001::/23",
     "2001:db8::/32",
     "2002::/16",
+    "3fff::/20",
+    "5f00::/16",
     "fc00::/7",
     "fe80::/10",
+    "fec0::/10",
     "ff00::/8",
 )
+
+# Where clouds hand out a machine's credentials: Alibaba Cloud, the others, and theirs by IPv6.
+METADATA = ("100.100.100.200/32", "169.254.169.254/32", "fd00:ec2::254/128")
 
 
 def overlaps_private(cidr: str) -> bool:

@@ -9,9 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from fleet.desired import key_fingerprint
 from fleet.manifests.pool import pool_objects
@@ -21,16 +18,10 @@ from fleet.manifests.user import user_objects
 from fleet.model import Problem
 from fleet.plan import Plan
 from fleet.stack_file import Environment, InputError
+from fleet.yaml_block import documents
 
 MARK = "# Written by fleet render; edits are lost.\n"
-
-
-class _Dumper(yaml.CSafeDumper):
-    """YAML without anchors: an object that stands twice is written twice."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        del data
-        return True
+_DRAFT = ".fleet-render.draft"
 
 
 def rendered_files(environment: Environment, plan: Plan, image: str) -> dict[str, list[Manifest]]:
@@ -64,27 +55,40 @@ def write_files(files: dict[str, list[Manifest]], folder: Path) -> int:
         if path.name not in wanted:
             path.unlink()
     for name, objects in files.items():
-        (folder / name).write_text(MARK + _documents(objects), encoding="utf-8")
-    (folder / "kustomization.yaml").write_text(MARK + _kustomization(files), encoding="utf-8")
+        _write(folder / name, documents(objects))
+    _write(folder / "kustomization.yaml", documents([_kustomization(files)]))
     return len(files)
 
 
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a half one would be taken for somebody else's next time.
+
+    One that is the same already stays: putting a file in the place of another waits for the disk.
+    """
+    if path.exists() and path.read_text(encoding="utf-8") == MARK + text:
+        return
+    draft = path.with_name(_DRAFT)
+    try:
+        draft.write_text(MARK + text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        # A full disk is told by the write, which knows no file name.
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
 def _is_ours(path: Path) -> bool:
+    if path.name == _DRAFT:
+        return True
     with path.open(encoding="utf-8", errors="replace") as file:
         return file.readline() == MARK
 
 
-def _documents(objects: Iterable[Manifest]) -> str:
-    return yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, explicit_start=True)
-
-
-def _kustomization(files: Iterable[str]) -> str:
-    content: dict[str, Any] = {
+def _kustomization(files: Iterable[str]) -> dict[str, object]:
+    return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": list(files),
     }
-    return yaml.dump(content, Dumper=_Dumper, sort_keys=False)
 
 
 def as_json(files: dict[str, list[Manifest]]) -> str:

@@ -6,20 +6,36 @@ Poll with a deadline. A cause that waiting cannot mend ends the wait for that us
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from fleet.apply import Failure
 from fleet.kubectl import Kubectl, Live, part
+from fleet.live import Key
 from fleet.names import LABEL_ENVIRONMENT, LABEL_USER, slug
 from fleet.plan import UserPlan
 from fleet.report import Report
 
 POLL_SECONDS = 1.0
 _STUCK = 3
+# A list of so many ids still fits a URL.
+_NAMED = 50
 _HOPELESS = frozenset(
     {"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"}
 )
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff"})
+
+
+def unready(
+    users: Iterable[UserPlan], live: Mapping[Key, Live], applied: Iterable[Key]
+) -> list[UserPlan]:
+    """Return the users to wait for: their Deployment is applied, or was not ready when listed."""
+    touched = set(applied)
+    keys = {user.id: Key("Deployment", user.namespace, user.name) for user in users}
+    return [
+        user
+        for user in users
+        if keys[user.id] in touched or not _ready(live.get(keys[user.id]), user)
+    ]
 
 
 def wait_ready(
@@ -38,7 +54,9 @@ def wait_ready(
     deadline = time.monotonic() + timeout
     failures: list[Failure] = []
     while waiting:
-        states = _deployments(kubectl, environment)
+        begun = time.monotonic()
+        selector = _selector(environment, waiting.values())
+        states = _deployments(kubectl, selector)
         for key in [key for key in waiting if _ready(states.get(key), waiting[key])]:
             del waiting[key]
         left = [user.id for user in waiting.values()]
@@ -46,21 +64,26 @@ def wait_ready(
         if not waiting:
             break
         last = time.monotonic() > deadline
-        for key, cause in _causes(kubectl, environment, waiting, states, last=last).items():
+        for key, cause in _causes(kubectl, selector, waiting, states, last=last).items():
             user = waiting.pop(key)
             failures.append(Failure(user=user.id, step="wait until ready", cause=cause))
         if waiting and not last:
-            time.sleep(POLL_SECONDS)
+            # A large environment leaves the cluster as much time as it takes from it.
+            time.sleep(max(POLL_SECONDS, time.monotonic() - begun))
     return failures
 
 
-def _deployments(kubectl: Kubectl, environment: str) -> dict[tuple[str, str], Live]:
-    items = kubectl.get(["deployments"], "--all-namespaces", _selector(environment))
+def _deployments(kubectl: Kubectl, selector: str) -> dict[tuple[str, str], Live]:
+    items = kubectl.listing("/apis/apps/v1/deployments", selector)
     return {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in items}
 
 
-def _selector(environment: str) -> str:
-    return f"--selector={LABEL_ENVIRONMENT}={environment},{LABEL_USER}"
+def _selector(environment: str, users: Collection[UserPlan]) -> str:
+    """Return a selector of these users' objects, or of everybody's when they are many."""
+    of_users = LABEL_USER
+    if len(users) <= _NAMED:
+        of_users = f"{LABEL_USER} in ({','.join(slug(user.id) for user in users)})"
+    return f"{LABEL_ENVIRONMENT}={environment},{of_users}"
 
 
 def _ready(item: Live | None, user: UserPlan) -> bool:
@@ -76,7 +99,7 @@ def _ready(item: Live | None, user: UserPlan) -> bool:
 
 def _causes(
     kubectl: Kubectl,
-    environment: str,
+    selector: str,
     waiting: Mapping[tuple[str, str], UserPlan],
     states: Mapping[tuple[str, str], Live],
     *,
@@ -84,7 +107,7 @@ def _causes(
 ) -> dict[tuple[str, str], str]:
     """Return why users will not get ready; with `last`, a cause for every one of them."""
     pods: dict[tuple[str, str], list[Live]] = {}
-    for pod in kubectl.get(["pods"], "--all-namespaces", _selector(environment)):
+    for pod in kubectl.listing("/api/v1/pods", selector):
         metadata = pod["metadata"]
         pods.setdefault((metadata["namespace"], metadata["labels"][LABEL_USER]), []).append(pod)
     found: dict[tuple[str, str], str] = {}
@@ -145,6 +168,9 @@ def _age(stamp: str) -> float:
 
 
 def _pending(pod: Live) -> str | None:
+    """Return what a pod waits for; one that ends is not what is waited for."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return None
     status = part(pod, "status")
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":

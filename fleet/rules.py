@@ -1,25 +1,22 @@
 """Rules that span several keys of a stack file; each returns the problems it finds.
 
-Leaves out: rules of one value (`scalars`), of scene folders (`scene_files`), of cloud keys
-(`alicloud.rules`).
+Leaves out: rules of one value (`scalars`), of access, network and secrets (`access_rules`), of the
+image (`image_rules`), of scene folders (`scene_files`), of cloud keys (`alicloud.rules`).
 """
 
 from __future__ import annotations
 
 import difflib
-import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
+from fleet.access_rules import access_problems, network_problems, secret_problems
 from fleet.alicloud.rules import cloud_problems
 from fleet.config import (
     MAX_USERS_A_POOL,
     ExistingCluster,
     Profile,
-    RouteKind,
     StackConfig,
-    StorageMode,
-    TlsMode,
     User,
     UserState,
 )
@@ -27,12 +24,10 @@ from fleet.image_rules import image_problems
 from fleet.model import Problem, shown
 from fleet.names import user_object_name
 from fleet.quantity import parse_quantity
-from fleet.ranges import overlaps_private
+from fleet.storage_config import StorageMode
 
 # OpenCode is killed for memory at its first prompt below this, and takes 23 s to start at 250m.
 MIN_MEMORY, MIN_CPU, MIN_STORAGE, MIN_EPHEMERAL = "512Mi", "250m", "1Gi", "512Mi"
-# Kubernetes refuses an exception as wide as what it is excepted from.
-_WIDEST_DENY = 4
 
 
 def cross_problems(config: StackConfig, secrets: frozenset[str]) -> list[Problem]:
@@ -44,13 +39,16 @@ def cross_problems(config: StackConfig, secrets: frozenset[str]) -> list[Problem
         _pools,
         _purge,
         _scenes,
-        _access,
-        _network,
-        _denied,
         _cluster,
     )
     found = [problem for check in checks for problem in check(config)]
-    return [*found, *image_problems(config.image), *_secrets(config, secrets)]
+    return [
+        *found,
+        *access_problems(config),
+        *network_problems(config.network),
+        *image_problems(config.image),
+        *secret_problems(config, secrets),
+    ]
 
 
 def _identity(config: StackConfig) -> Iterator[Problem]:
@@ -83,9 +81,9 @@ def _unknown(key: str, value: str, what: str, known: Iterable[str]) -> Problem:
     if close:
         change = f"did you mean {close[0]}?"
     elif names:
-        change = f"use one of {shown(', '.join(names))}, or add {value} under {what}s"
+        change = f"use one of {shown(', '.join(names))}, or add {shown(value)} under {what}s"
     else:
-        change = f"add {value} under {what}s"
+        change = f"add {shown(value)} under {what}s"
     return Problem(key, value, f"no such {what}", change)
 
 
@@ -149,18 +147,21 @@ def _pools(config: StackConfig) -> Iterator[Problem]:
         for part, limit, users, pick in totals:
             sizes = [size for user in users if (size := config.profile(user.profile))]
             total = sum(parse_quantity(pick(size)) for size in sizes)
+            if part == "storage" and config.storage.shared is not None:
+                total += parse_quantity(config.storage.shared.size)
             if limit is not None and total > parse_quantity(limit):
                 asked = f"{float(total):g}" if part == "cpu" else f"{float(total) / 2**30:g}Gi"
                 yield Problem(
                     f"pools.{name}.quota.{part}",
                     limit,
-                    f"the pool's {len(users)} users request {asked}",
+                    f"the pool's {len(users)} users request {asked} in all",
                     "raise the quota, or move or suspend users",
                 )
 
 
 def _purge(config: StackConfig) -> Iterator[Problem]:
     present = {user.id for user in config.users}
+    seen: set[str] = set()
     for index, user_id in enumerate(config.purge):
         if user_id in present:
             yield Problem(
@@ -169,8 +170,9 @@ def _purge(config: StackConfig) -> Iterator[Problem]:
                 "this user is still in the roster",
                 "remove the user from `users:` first, or the id from `purge:`",
             )
-        elif user_id in config.purge[:index]:
+        elif user_id in seen:
             yield Problem(f"purge[{index}]", user_id, "this id is listed twice", "remove one")
+        seen.add(user_id)
 
 
 def _scenes(config: StackConfig) -> Iterator[Problem]:
@@ -195,89 +197,6 @@ def _scenes(config: StackConfig) -> Iterator[Problem]:
         yield Problem("storage.mode", "shared", rule, "add storage.shared, or use mode: claim")
 
 
-def _access(config: StackConfig) -> Iterator[Problem]:
-    access = config.access
-    local = access.domain == "localhost" or access.domain.endswith(".localhost")
-    if access.tls is TlsMode.NONE and not local:
-        yield Problem(
-            "access.tls",
-            "none",
-            "passwords would cross the network in clear; only *.localhost may go without TLS",
-            "use tls: certManager, secret or selfSigned",
-        )
-    needs = (
-        ("tlsSecretName", access.tls_secret_name, access.tls is TlsMode.SECRET, "tls: secret"),
-        ("clusterIssuer", access.cluster_issuer, access.tls is TlsMode.CERT_MANAGER, "certManager"),
-        ("gateway", access.gateway, access.route is RouteKind.HTTP_ROUTE, "route: httpRoute"),
-    )
-    for key, value, needed, why in needs:
-        if needed and value is None:
-            yield Problem(f"access.{key}", "missing", f"{why} needs it", f"add access.{key}")
-        elif value is not None and not needed:
-            text = value if isinstance(value, str) else value.name
-            yield Problem(
-                f"access.{key}", text, f"it only counts with {why}", "remove it or change the mode"
-            )
-
-
-def _network(config: StackConfig) -> Iterator[Problem]:
-    for index, item in enumerate(config.network.allow):
-        if not overlaps_private(item.cidr):
-            yield Problem(
-                f"network.allow[{index}].cidr",
-                item.cidr,
-                "public addresses are reachable already; this list opens private ones",
-                "remove it",
-            )
-        elif ipaddress.ip_network(item.cidr).num_addresses > 65536:  # noqa: PLR2004 - a /16
-            yield Problem(
-                f"network.allow[{index}].cidr",
-                item.cidr,
-                "private endpoints are allowed one by one, at most a /16",
-                "name the endpoint's own network, e.g. 10.1.2.3/32",
-            )
-        for other, denied in enumerate(config.network.deny):
-            if _overlap(item.cidr, denied):
-                yield Problem(
-                    f"network.deny[{other}]",
-                    denied,
-                    f"it overlaps network.allow[{index}], {item.cidr}",
-                    "narrow one of them, so that it is clear what holds",
-                )
-
-
-def _denied(config: StackConfig) -> Iterator[Problem]:
-    for index, denied in enumerate(config.network.deny):
-        if ipaddress.ip_network(denied).prefixlen < _WIDEST_DENY:
-            yield Problem(
-                f"network.deny[{index}]",
-                denied,
-                f"a denied range has a prefix of /{_WIDEST_DENY} or longer",
-                "name the networks to close; the private ones are closed already",
-            )
-
-
-def _overlap(one: str, two: str) -> bool:
-    first, second = ipaddress.ip_network(one), ipaddress.ip_network(two)
-    return first.version == second.version and first.overlaps(second)
-
-
 def _cluster(config: StackConfig) -> Iterator[Problem]:
     if not isinstance(config.cluster, ExistingCluster):
         yield from cloud_problems(config.cluster, config.access.domain)
-
-
-def _secrets(config: StackConfig, secrets: frozenset[str]) -> Iterator[Problem]:
-    for index, user in enumerate(config.users):
-        if user.api_key is not None and user.api_key not in secrets:
-            yield Problem(
-                f"users[{index}].apiKey",
-                user.api_key,
-                "no secret of this name in the stack file",
-                f"add it: fleet secret {user.api_key} -s ENV",
-            )
-    known = {user.api_key for user in config.users} | {"modelApiKey"}
-    if config.model is not None:
-        known.add(config.model.api_key)
-    for name in sorted(secrets - known):
-        yield Problem(name, "[secret]", "no key refers to this secret", "remove it, or name it")

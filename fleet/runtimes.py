@@ -14,7 +14,7 @@ from typing import Any, cast
 from fleet.desired import password_of
 from fleet.kubectl import ClusterError, Kubectl, Live, part
 from fleet.manifests.policies import RUNTIME_PORT
-from fleet.model import Problem
+from fleet.model import Problem, shown
 from fleet.names import LABEL_ENVIRONMENT, LABEL_USER, slug
 from fleet.plan import Plan, UserPlan
 from fleet.stack_file import InputError
@@ -232,6 +232,17 @@ def open_session(kubectl: Kubectl, user: UserPlan, scene: str | None) -> str:
     if reply.code != 0:
         why = kubectl.explain(reply.err)
         raise ClusterError(f"user {user.id}: open a session in {folder}: {why}: see fleet status")
-    session = cast("Live", json.loads(reply.out))
+    session = _session_id(reply.out)
+    if session is None:
+        why = f"the runtime answered {shown(reply.out)}"
+        raise ClusterError(f"user {user.id}: open a session in {folder}: {why}: see fleet logs")
     encoded = base64.urlsafe_b64encode(folder.encode()).decode().rstrip("=")
-    return f"{user.url}/{encoded}/session/{session['id']}"
+    return f"{user.url}/{encoded}/session/{session}"
+
+
+def _session_id(answer: str) -> str | None:
+    try:
+        session = json.loads(answer)
+    except ValueError:
+        return None
+    return cast("Live", session).get("id") if isinstance(session, dict) else None

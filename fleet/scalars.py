@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from fleet.model import broken
 from fleet.quantity import canonical_quantity, parse_quantity
@@ -59,7 +59,7 @@ def _foreign(value: str) -> str | None:
     found = next((letter for letter in value if letter.isprintable() and letter > "~"), None)
     if found is None:
         return None
-    return f"replace {found} ({unicodedata.name(found, 'U+%04X' % ord(found))})"
+    return f"replace {found} ({unicodedata.name(found, f'U+{ord(found):04X}')})"
 
 
 def _label(what: str, limit: int, reserved: frozenset[str] = frozenset()) -> Callable[[str], str]:
@@ -87,7 +87,7 @@ def _quantity(what: str) -> Callable[[str], str]:
         except ValueError:
             example = "250m or 2" if what == "CPU" else "512Mi or 2Gi"
             raise broken(
-                f"a {what} quantity is a positive number with a Kubernetes suffix",
+                f"a {what} quantity is a positive number with a Kubernetes suffix, below 8Ei",
                 f"write it like {example}",
             ) from None
         if what != "CPU" and parse_quantity(value).denominator != 1:
@@ -110,7 +110,7 @@ def _cidr(value: str) -> str:
     if "%" in value:
         raise broken("a network has no interface", "remove the % and what follows")
     try:
-        return str(ipaddress.ip_network(value, strict=True))
+        network = ipaddress.ip_network(value, strict=True)
     except ValueError:
         try:
             fixed = str(ipaddress.ip_network(value, strict=False))
@@ -119,6 +119,11 @@ def _cidr(value: str) -> str:
         else:
             rule = "a network's address has no bits set behind its prefix"
         raise broken(rule, f"write it like {fixed}") from None
+    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
+        # Kubernetes' parser takes it for IPv4 and then refuses its prefix.
+        four = f"{network.network_address.ipv4_mapped}/{network.prefixlen - 96}"
+        raise broken("an IPv4 network is written as one", f"write {four}")
+    return str(network)
 
 
 def _domain(value: str) -> str:
@@ -210,22 +215,35 @@ def _line(value: str) -> str:
     return value.strip()
 
 
-UserId = Annotated[str, AfterValidator(_user_id)]
-SceneId = Annotated[str, AfterValidator(_label("scene", 40, RESERVED_SCENES))]
-ProfileName = Annotated[str, AfterValidator(_label("profile", 40))]
-PoolName = Annotated[str, AfterValidator(_label("pool", 20))]
-EnvironmentName = Annotated[str, AfterValidator(_label("environment", 20))]
-ObjectName = Annotated[str, AfterValidator(_object_name)]
-NamespaceName = Annotated[str, AfterValidator(_namespace)]
+def _schema(pattern: re.Pattern[str] | str, limit: int) -> WithJsonSchema:
+    """Tell editors most of a rule; the rest, and the better message, is the validator's."""
+    text = pattern if isinstance(pattern, str) else pattern.pattern
+    return WithJsonSchema({"type": "string", "pattern": f"^(?:{text})$", "maxLength": limit})
+
+
+_QUANTITY = WithJsonSchema({"type": ["string", "number"], "examples": ["250m", "2", "512Mi"]})
+
+UserId = Annotated[str, AfterValidator(_user_id), _schema(_USER_ID, USER_ID_MAX)]
+SceneId = Annotated[str, AfterValidator(_label("scene", 40, RESERVED_SCENES)), _schema(_LABEL, 40)]
+ProfileName = Annotated[str, AfterValidator(_label("profile", 40)), _schema(_LABEL, 40)]
+PoolName = Annotated[str, AfterValidator(_label("pool", 20)), _schema(_LABEL, 20)]
+EnvironmentName = Annotated[str, AfterValidator(_label("environment", 20)), _schema(_LABEL, 20)]
+ObjectName = Annotated[str, AfterValidator(_object_name), _schema(_DOMAIN, 253)]
+NamespaceName = Annotated[str, AfterValidator(_namespace), _schema(_NAMESPACE, 63)]
 LabelKey = Annotated[str, Field(max_length=317), AfterValidator(_label_key)]
-LabelValue = Annotated[str, AfterValidator(_label_value)]
-CpuQuantity = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_quantity("CPU"))]
+LabelValue = Annotated[str, AfterValidator(_label_value), _schema(_LABEL_VALUE, 63)]
+CpuQuantity = Annotated[
+    str, BeforeValidator(_number_as_text), AfterValidator(_quantity("CPU")), _QUANTITY
+]
 MemoryQuantity = Annotated[
-    str, BeforeValidator(_number_as_text), AfterValidator(_quantity("memory or storage"))
+    str,
+    BeforeValidator(_number_as_text),
+    AfterValidator(_quantity("memory or storage")),
+    _QUANTITY,
 ]
 Cidr = Annotated[str, AfterValidator(_cidr)]
-Domain = Annotated[str, AfterValidator(_domain)]
-SecretKey = Annotated[str, AfterValidator(_secret_key)]
+Domain = Annotated[str, AfterValidator(_domain), _schema(_DOMAIN, 253)]
+SecretKey = Annotated[str, AfterValidator(_secret_key), _schema(_SECRET_KEY, 63)]
 BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_url)]
 RelativePath = Annotated[str, Field(max_length=512), AfterValidator(_relative_path)]
 Line = Annotated[str, Field(max_length=128), AfterValidator(_line)]

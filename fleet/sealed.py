@@ -7,7 +7,6 @@ with 1,000,000 rounds; `encryptionsalt` is `v1:<salt>:v1:<nonce>:<text>`, its te
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from dataclasses import dataclass, field
 from hashlib import pbkdf2_hmac
@@ -38,7 +37,7 @@ class Seal:
             raise SealError("encryptionsalt is not of Pulumi's passphrase provider")
         try:
             salt = base64.b64decode(parts[1], validate=True)
-        except binascii.Error:
+        except ValueError:  # no base64, or no ASCII at all
             raise SealError("encryptionsalt is damaged") from None
         seal = cls(salt_line, _derive(passphrase, salt))
         if seal.open(parts[2]) != _PROOF:
@@ -61,7 +60,7 @@ class Seal:
         try:
             nonce, sealed = (base64.b64decode(part, validate=True) for part in parts[1:])
             return AESGCM(self._key).decrypt(nonce, sealed, None).decode()
-        except (binascii.Error, InvalidTag, ValueError):
+        except (InvalidTag, ValueError):
             raise SealError("the passphrase is not this stack's, or the value is damaged") from None
 
     def close(self, clear: str) -> str:
@@ -72,4 +71,6 @@ class Seal:
 
 
 def _derive(passphrase: str, salt: bytes) -> bytes:
-    return pbkdf2_hmac("sha256", passphrase.encode(), salt, _ROUNDS, _KEY_BYTES)
+    return pbkdf2_hmac(
+        "sha256", passphrase.encode("utf-8", "surrogateescape"), salt, _ROUNDS, _KEY_BYTES
+    )

@@ -5,12 +5,13 @@ The only module of the command line that reads environment variables or writes t
 
 from __future__ import annotations
 
+import gc
 import getpass
 import json
 import os
 import socket
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from fleet.model import Problem
 from fleet.stack_file import Environment, InputError, load
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
+_GC_THRESHOLD = 100_000
 
 
 def say(text: str) -> None:
@@ -62,6 +64,31 @@ def reported() -> Generator[None]:
         raise SystemExit(FAILED) from None
 
 
+def run(command: Callable[[], None]) -> None:
+    """Run the command line and write out what it printed.
+
+    A full disk under standard output is told; a reader that went away, as `head` does, is not.
+    """
+    # A command ends before its garbage matters; looking for it among a thousand users' objects
+    # takes a tenth of the time.
+    gc.set_threshold(_GC_THRESHOLD)
+    with reported():
+        try:
+            command()
+        finally:
+            _write_out()
+
+
+def _write_out() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # The interpreter would try once more when it ends, and print a trace.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
 def read_environment(stack: str) -> Environment:
     """Read a stack file of the current folder."""
     return load(stack, Path.cwd(), passphrase)
@@ -77,9 +104,9 @@ def passphrase() -> str | None:
         return None
     try:
         return Path(file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        rule = f"cannot be read ({error.strerror})"
-        change = "mend the path or its permissions"
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        rule, change = f"cannot be read ({why})", "mend the path, its rights or its content"
         problem = Problem("PULUMI_CONFIG_PASSPHRASE_FILE", file, rule, change)
         raise InputError([problem]) from None
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from fleet.config import StackConfig
 from fleet.model import Problem, shown
 from fleet.problems import from_pydantic
+from fleet.remainder import remainder
 from fleet.rules import cross_problems
 from fleet.scalars import EnvironmentName
 from fleet.scene_files import SceneFiles, read_scene
 from fleet.sealed import Seal, SealError
+from fleet.secrecy import HIDDEN, names_secret
+from fleet.yaml_text import YamlError, parse_yaml
 
 PROJECT = "opencode-fleet"
 # 1,000 users are about 100 kB; a file beyond this is something else.
@@ -61,7 +63,8 @@ def load(stack: str, folder: Path, passphrase: Callable[[], str | None]) -> Envi
     try:
         environment = parse_values(name, path.parent, values, frozenset(sealed))
     except InputError as error:
-        config_problems = error.problems
+        told = {problem.key for problem in problems}
+        config_problems = [problem for problem in error.problems if problem.key not in told]
     secrets: dict[str, str] = {}
     if sealed:
         secrets, more = _open(content, sealed, passphrase)
@@ -88,27 +91,47 @@ def parse_values(
     except ValidationError as error:
         problems.extend(from_pydantic(error, "stack"))
     try:
-        config = StackConfig.model_validate(values)
+        # By name, `base_url` would pass for `baseUrl`.
+        config = StackConfig.model_validate(values, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise InputError([*problems, *from_pydantic(error)]) from None
+        problems.extend(from_pydantic(error))
+        left = remainder(values, error)
+        if left is not None:
+            _, more = _read_scenes(left.config, folder)
+            problems.extend(left.sound([*cross_problems(left.config, secrets), *more]))
+        raise InputError(problems) from None
     problems.extend(cross_problems(config, secrets))
-    scenes: dict[str, SceneFiles] = {}
-    for scene_id, scene in config.scenes.items():
-        if scene.path is not None:
-            key = f"scenes.{scene_id}.path"
-            scenes[scene_id], more = read_scene(key, folder / scene.path)
-            problems.extend(more)
+    scenes, more = _read_scenes(config, folder)
+    problems.extend(more)
     if problems:
         raise InputError(problems)
     return Environment(name=name, folder=folder, config=config, scenes=scenes, secrets={})
 
 
+def _read_scenes(config: StackConfig, folder: Path) -> tuple[dict[str, SceneFiles], list[Problem]]:
+    scenes: dict[str, SceneFiles] = {}
+    problems: list[Problem] = []
+    for scene_id, scene in config.scenes.items():
+        if scene.path is not None:
+            key = f"scenes.{scene_id}.path"
+            scenes[scene_id], more = read_scene(key, folder, scene.path)
+            problems.extend(more)
+    return scenes, problems
+
+
 def locate(stack: str, folder: Path) -> tuple[Path, str]:
     """Return the path of a stack file and the name of its environment; raise InputError."""
+    try:
+        return _locate(stack, folder)
+    except (OSError, ValueError) as error:  # too long a name, a folder that may not be read
+        raise _unreadable(stack, error) from None
+
+
+def _locate(stack: str, folder: Path) -> tuple[Path, str]:
     if "/" in stack or stack.endswith((".yaml", ".yml")):
         path = Path(stack)
         name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
-        if path.exists() and path.name != f"Pulumi.{name}.yaml":
+        if path.is_file() and path.name != f"Pulumi.{name}.yaml":
             rule = "a stack file is named Pulumi.<environment>.yaml"
             raise _file_error(stack, rule, "rename it, or give the right file")
     else:
@@ -116,67 +139,38 @@ def locate(stack: str, folder: Path) -> tuple[Path, str]:
     if path.is_dir():
         raise _file_error(stack, "this is a folder", "give an environment's name, e.g. dev")
     if not path.exists():
-        there = ", ".join(sorted(item.name[7:-5] for item in folder.glob("Pulumi.*.yaml")))
-        rule = f"there is no {path.name} here"
+        there = ", ".join(sorted(item.name[7:-5] for item in path.parent.glob("Pulumi.*.yaml")))
+        rule = f"there is no {shown(path.name)} here"
         raise _file_error(stack, rule, f"use one of {there}" if there else "cd to the project")
     return path, name
+
+
+def _unreadable(name: str, error: OSError | ValueError) -> InputError:
+    why = error.strerror if isinstance(error, OSError) else None
+    return _file_error(name, f"cannot be read ({why or 'no such name'})", "mend its name or rights")
 
 
 def _file_error(value: str, rule: str, change: str) -> InputError:
     return InputError([Problem("stack file", shown(value), rule, change)])
 
 
-class _Loader(yaml.CSafeLoader):
-    """YAML 1.1 safe loader that refuses a key written twice: one of the two would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = cast("object", self.construct_object(key_node, deep=True))  # pyright: ignore[reportUnknownMemberType] - no stub
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {shown(key)} is written twice", key_node.start_mark
-                )
-            if isinstance(key, str):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def _read(path: Path) -> Mapping[str, object]:
     try:
+        if not path.is_file():
+            raise _file_error(path.name, "this is no plain file", "give a stack file")
         if path.stat().st_size > MAX_BYTES:
             rule = f"a stack file has at most {MAX_BYTES // 2**20} MiB"
             raise _file_error(path.name, rule, "check that it is the right file")
-        text = path.read_text(encoding="utf-8")
-        if any(isinstance(item, yaml.AliasEvent) for item in _aliases(text)):
-            rule = "YAML aliases (*name) are not read"
-            raise _file_error(path.name, rule, "write the value out")
-        content: object = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader's subclass
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         raise _file_error(path.name, "not UTF-8 text", "save it as UTF-8") from None
     except OSError as error:
-        rule = f"cannot be read ({error.strerror})"
-        raise _file_error(path.name, rule, "mend its permissions") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        detail = getattr(error, "problem", None) or error
-        rule = f"not valid YAML ({place}{shown(detail)})"
-        raise _file_error(path.name, rule, "mend that line") from None
+        raise _unreadable(path.name, error) from None
+    except YamlError as error:
+        raise _file_error(path.name, error.rule, error.change) from None
     if not isinstance(content, dict):
         raise _file_error(path.name, "not a stack file", "begin it with `config:`")
     return cast("dict[str, object]", content)
-
-
-def _aliases(text: str) -> list[yaml.Event]:
-    """Return the alias events of a text; without a star there is nothing to look for."""
-    if "*" not in text:
-        return []
-    return [
-        item
-        for item in yaml.parse(text, Loader=yaml.CSafeLoader)
-        if isinstance(item, yaml.AliasEvent)
-    ]
 
 
 def _split(
@@ -193,17 +187,18 @@ def _split(
     sealed: dict[str, str] = {}
     problems: list[Problem] = []
     for key, value in own.items():
-        secure = mapping(value).get("secure")
-        if key in STRUCTURED_KEYS and secure is None:
-            values[key] = value
-        elif isinstance(secure, str) and key not in STRUCTURED_KEYS:
+        held = mapping(value)
+        secure = held.get("secure")
+        if key not in STRUCTURED_KEYS and isinstance(secure, str) and len(held) == 1:
             sealed[key] = secure
-        elif isinstance(value, str) and key.lower().endswith(
-            ("key", "token", "password", "secret")
-        ):
+        elif key in STRUCTURED_KEYS and "secure" in held and len(held) == 1:
+            rule = "a secret stands inside a structured key"
+            change = "give it a top-level key of its own and refer to it by that name"
+            problems.append(Problem(key, HIDDEN, rule, change))
+        elif key not in STRUCTURED_KEYS and names_secret(key) and value is not None:
             rule = "a secret stands in the file in clear text"
             change = f"seal it: fleet secret {key} -s ENV; and change it where it was issued"
-            problems.append(Problem(key, "[hidden]", rule, change))
+            problems.append(Problem(shown(key), HIDDEN, rule, change))
         else:
             values[key] = value
     return values, sealed, problems
@@ -230,9 +225,20 @@ def _open(
         rule = "it cannot be read without the stack's passphrase"
         change = "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
         return {}, [Problem(key, "[secret]", rule, change)]
+    change = "check PULUMI_CONFIG_PASSPHRASE, or set the secret anew"
     try:
         seal = Seal.unlock(salt, word)
-        return {name: seal.open(text) for name, text in sealed.items()}, []
     except SealError as error:
-        change = "check PULUMI_CONFIG_PASSPHRASE, or set the secret anew"
         return {}, [Problem(key, "[secret]", str(error), change)]
+    secrets: dict[str, str] = {}
+    problems: list[Problem] = []
+    for name, text in sealed.items():
+        try:
+            secrets[name] = seal.open(text)
+        except SealError as error:
+            problems.append(Problem(name, "[secret]", str(error), change))
+            continue
+        if "\0" in secrets[name] or not secrets[name].strip():
+            rule = "a secret is a text without NUL, and not empty"
+            problems.append(Problem(name, "[secret]", rule, "set it anew"))
+    return secrets, problems

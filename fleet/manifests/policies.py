@@ -1,6 +1,7 @@
 """Network rules of a pool; their number does not grow with its users.
 
-Nobody enters but the ingress controller and agent-control, on 4096. Out goes DNS and the internet.
+Nobody enters but the ingress controller and agent-control, on 4096. Out goes DNS and the internet;
+pods labelled as agent-control reach the runtimes and the API server instead.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from fleet.plan import PoolPlan
 from fleet.ranges import closed_ranges
 
 RUNTIME_PORT = 4096
+AGENT_CONTROL = "agent-control"
 
 
 def network_policies(pool: PoolPlan) -> list[Spec]:
-    """Return the pool's two policies: nothing for anybody, and what runtimes need."""
+    """Return the policies: nothing for anybody, what runtimes need, what their control needs."""
     both = ["Ingress", "Egress"]
     return [
         _policy(pool, "default-deny", {"podSelector": {}, "policyTypes": both}),
@@ -29,6 +31,15 @@ def network_policies(pool: PoolPlan) -> list[Spec]:
                 "policyTypes": both,
                 "ingress": [_entrance(pool)],
                 "egress": _exits(pool),
+            },
+        ),
+        _policy(
+            pool,
+            AGENT_CONTROL,
+            {
+                "podSelector": {"matchLabels": {LABEL_ROLE: AGENT_CONTROL}},
+                "policyTypes": ["Egress"],
+                "egress": [*_control_exits(), _names(pool)],
             },
         ),
     ]
@@ -57,18 +68,32 @@ def _peer(peer: Peer) -> dict[str, Any]:
 
 
 def _entrance(pool: PoolPlan) -> dict[str, Any]:
-    control = {"podSelector": {"matchLabels": {LABEL_ROLE: "agent-control"}}}
+    control = {"podSelector": {"matchLabels": {LABEL_ROLE: AGENT_CONTROL}}}
     return {
         "from": [_peer(pool.access.controller), control],
         "ports": [{"protocol": "TCP", "port": RUNTIME_PORT}],
     }
 
 
+def _control_exits() -> list[dict[str, Any]]:
+    # No selector names the API server: it has an address of the operator's own, on one of these.
+    api = [{"protocol": "TCP", "port": port} for port in (443, 6443)]
+    runtimes = {"podSelector": {"matchLabels": runtime_selector()}}
+    return [
+        {"to": [runtimes], "ports": [{"protocol": "TCP", "port": RUNTIME_PORT}]},
+        {"ports": api},
+    ]
+
+
+def _names(pool: PoolPlan) -> dict[str, Any]:
+    ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
+    return {"to": [_peer(pool.network.dns)], "ports": ports}
+
+
 def _exits(pool: PoolPlan) -> list[dict[str, Any]]:
     four, six = closed_ranges(pool.network.deny)
-    dns_ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
     return [
-        {"to": [_peer(pool.network.dns)], "ports": dns_ports},
+        _names(pool),
         {
             "to": [
                 {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(four)}},

@@ -5,8 +5,8 @@ Leaves out: network rules (`policies`), the users' objects (`user`).
 
 from __future__ import annotations
 
-from fleet.config import MAX_USERS_A_POOL, SharedClaim
-from fleet.manifests.policies import network_policies
+from fleet.config import MAX_USERS_A_POOL
+from fleet.manifests.policies import AGENT_CONTROL, network_policies
 from fleet.manifests.types import (
     Claim,
     ConfigMap,
@@ -20,9 +20,9 @@ from fleet.manifests.types import (
 from fleet.names import pool_labels, shared_volume_name
 from fleet.plan import PoolPlan, ScenePlan
 from fleet.scene_files import config_map_key
+from fleet.storage_config import SharedClaim
 
 SHARED_CLAIM = "workspaces"
-AGENT_CONTROL = "agent-control"
 MANAGED_CONFIG_FILE = "opencode.json"
 RETAINED = {"opencode-fleet/retain": "true"}
 # Claims of former users stay and count; pods and the like exist once a user, twice in passing.

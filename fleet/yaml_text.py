@@ -1,0 +1,116 @@
+"""YAML as this project reads it: plain data, every value written out where it stands.
+
+Owns: what is refused (aliases, merge keys, tags, keys written twice, deep nesting, odd numbers),
+and the one line that says where. Leaves out: what the data means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+
+# The deepest place of a stack file has 7 levels; beyond some thousands the C parser's own recursion
+# ends the process.
+MAX_DEPTH = 40
+_LONGEST_NUMBER = 30
+_OPENS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
+_CLOSES = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+
+
+class YamlError(Exception):
+    """A text is not the YAML that is read here; it holds a rule and what to change."""
+
+    def __init__(self, rule: str, change: str) -> None:
+        super().__init__(f"{rule}: {change}")
+        self.rule = rule
+        self.change = change
+
+
+def parse_yaml(text: str) -> object:
+    """Return the data of one YAML document, keys as text; raise YamlError when it is refused."""
+    try:
+        _check_events(text)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader's subclass
+    except yaml.reader.ReaderError as error:
+        line = text.encode()[: error.position].count(b"\n") + 1
+        raise YamlError(
+            f"not valid YAML (line {line}: control characters are not allowed)", "remove them"
+        ) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problem = error.problem or "broken"
+        # Only of a second document does the context hold the first half of the sentence.
+        detail = f"{error.context}, {problem}" if problem.startswith("but ") else problem
+        raise YamlError(f"not valid YAML ({place}{detail})", "mend that line") from None
+
+
+class _Loader(yaml.CSafeLoader):
+    """Safe loader whose mappings have text keys, each once: of two values one would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _refused("a key is one text", key.start_mark)
+            if key.value in found:
+                raise _refused(f"the key {_short(key.value)} is written twice", key.start_mark)
+            found[key.value] = self.construct_object(value, deep=deep)  # pyright: ignore[reportUnknownMemberType] - no stub
+        return found
+
+
+def _refused(rule: str, mark: yaml.Mark | None) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=rule, problem_mark=mark)
+
+
+def _short(text: str) -> str:
+    text = text if text.isprintable() else text.encode("unicode_escape").decode()
+    return text if len(text) <= 40 else text[:39] + "…"  # noqa: PLR2004 - of a line's 80
+
+
+def _check_events(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise _at(event, "YAML aliases (*name) are not read", "write the value out")
+        if isinstance(event, yaml.ScalarEvent):
+            if event.tag is not None:
+                raise _at(event, "YAML tags (!name) are not read", "remove the tag")
+            if event.value in ("<<", "=") and event.implicit[0]:
+                rule = f"YAML's {event.value} is not read"
+                raise _at(event, rule, "write the values out, or put it in quotes")
+        elif isinstance(event, _OPENS):
+            depth += 1
+            if event.tag is not None:
+                raise _at(event, "YAML tags (!name) are not read", "remove the tag")
+            if depth > MAX_DEPTH:
+                raise _at(event, f"nested deeper than {MAX_DEPTH} levels", "write it flatter")
+        elif isinstance(event, _CLOSES):
+            depth -= 1
+
+
+def _at(event: yaml.Event, rule: str, change: str) -> YamlError:
+    place = f" (line {event.start_mark.line + 1})" if event.start_mark else ""
+    return YamlError(rule + place, change)
+
+
+def _guarded(kind: str, construct: Callable[[Any, Any], object]) -> Callable[[Any, Any], object]:
+    """Return `construct` with its own failures told as a line of the file, without the value."""
+
+    def checked(loader: Any, node: yaml.ScalarNode) -> object:
+        if len(node.value) > _LONGEST_NUMBER:
+            rule = f"a {kind} has at most {_LONGEST_NUMBER} characters"
+            raise _refused(rule, node.start_mark)
+        try:
+            return construct(loader, node)
+        except (ArithmeticError, ValueError):
+            raise _refused(f"there is no such {kind}", node.start_mark) from None
+
+    return checked
+
+
+for _kind, _tag in (("number", "int"), ("number", "float"), ("date", "timestamp")):
+    _construct: Any = getattr(yaml.SafeLoader, f"construct_yaml_{_tag}")
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _guarded(_kind, _construct))
