@@ -1,0 +1,97 @@
+"""A whole environment in a cluster: every pool, every user, every purge of its plan.
+
+Owns: handing each component its part, collecting the stack's outputs. Leaves out: providers and
+image, which it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.namespaces import PoolNamespace, PoolNamespaceArgs
+from components.purge import PurgedUser, PurgedUserArgs
+from components.user_stack import UserStack, UserStackArgs
+from fleet.plan import Plan, PoolPlan, UserPlan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FleetEnvironmentArgs:
+    """What an environment is made of."""
+
+    plan: Plan
+    image: pulumi.Input[str]
+    api_keys: Mapping[str, pulumi.Output[str]]
+    """Model API keys, secrets, by the top-level key that holds them."""
+    keeper: k8s.Provider
+
+
+class FleetEnvironment(pulumi.ComponentResource):
+    """All pools and users of one stack file."""
+
+    urls: dict[str, str]
+    """URL of each user's workspace, by user id."""
+    usernames: dict[str, str]
+    """Basic-auth name of each user, by user id."""
+    passwords: pulumi.Output[Mapping[str, str]]
+    """Basic-auth password of each user, by user id; a secret."""
+    namespaces: dict[str, str]
+    """Namespace of each pool, by the pool's name."""
+    namespace_resources: tuple[pulumi.Resource, ...]
+    """The namespaces, for what goes into them beside the workspaces."""
+    retained: list[str]
+    """What stays in the cluster when the stack is destroyed."""
+
+    def __init__(
+        self, name: str, args: FleetEnvironmentArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("opencode-fleet:environment:FleetEnvironment", name, None, opts)
+        plan = args.plan
+        pools = {pool.name: self._declare_pool(pool, args) for pool in plan.pools}
+        users = {user.id: self._declare_user(user, pools[user.pool], args) for user in plan.users}
+        for user_id in plan.purge:
+            purge = PurgedUserArgs(user_id=user_id, environment=plan.environment)
+            PurgedUser(f"purge-{user_id}", purge, pulumi.ResourceOptions(parent=self))
+        self.urls = {user.id: user.url for user in plan.users}
+        self.usernames = {user.id: user.id for user in plan.users}
+        self.passwords = cast(
+            # The SDK resolves Outputs inside a dict, which its types do not say.
+            "pulumi.Output[Mapping[str, str]]",
+            pulumi.Output.secret({user_id: stack.password for user_id, stack in users.items()}),
+        )
+        self.namespaces = {pool.name: pool.namespace for pool in plan.pools}
+        self.namespace_resources = tuple(pool.resource for pool in pools.values())
+        self.retained = [
+            *(item for pool in pools.values() for item in pool.retained),
+            *(stack.retained for stack in users.values()),
+        ]
+        self.register_outputs({})
+
+    def _declare_pool(self, pool: PoolPlan, args: FleetEnvironmentArgs) -> PoolNamespace:
+        return PoolNamespace(
+            pool.name,
+            PoolNamespaceArgs(pool=pool, keeper=args.keeper),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _declare_user(
+        self, user: UserPlan, pool: PoolNamespace, args: FleetEnvironmentArgs
+    ) -> UserStack:
+        return UserStack(
+            user.id,
+            UserStackArgs(
+                user=user,
+                access=args.plan.access,
+                image=args.image,
+                pull_secret=args.plan.pull_secret,
+                api_key=args.api_keys[user.api_key] if user.api_key else None,
+                namespace=pool.namespace,
+                ready=pool.ready,
+                keeper=args.keeper,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )

@@ -1,0 +1,76 @@
+"""The two Kubernetes providers of an environment, and the options of objects that hold data.
+
+The main provider refuses what already exists. The keeper adopts it, and is only for objects that
+outlive their deletion: namespaces, claims, static volumes. Leaves out: how a cluster is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+# Each would replace a claim. What stands in the cluster holds; the size may still grow.
+CLAIM_FIELDS_KEPT = (
+    "spec.storageClassName",
+    "spec.volumeName",
+    "spec.accessModes",
+    "spec.selector",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterApi:
+    """How a cluster is reached, and which one it is."""
+
+    identifier: pulumi.Input[str]
+    """Says whether it is the same cluster: another value replaces every object."""
+    context: str | None = None
+    kubeconfig: pulumi.Input[str] | None = None
+    """Content; None reads the operator's own kubeconfig."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KubernetesProviders:
+    """The providers of one environment."""
+
+    main: k8s.Provider
+    keeper: k8s.Provider
+
+
+def kubernetes_providers(access: ClusterApi) -> KubernetesProviders:
+    """Make both providers."""
+    return KubernetesProviders(
+        main=_provider("kubernetes", access, adopts=False),
+        keeper=_provider("kubernetes-keeper", access, adopts=True),
+    )
+
+
+def _provider(name: str, access: ClusterApi, *, adopts: bool) -> k8s.Provider:
+    return k8s.Provider(
+        name,
+        cluster_identifier=access.identifier,
+        context=access.context,
+        kubeconfig=access.kubeconfig,
+        enable_server_side_apply=True,
+        enable_config_map_mutable=True,
+        enable_secret_mutable=True,
+        # Unset, the main provider obeys PULUMI_K8S_UPSERT_EXISTING_OBJECTS: the way back for a
+        # stack whose run was killed before its state was written.
+        upsert_existing_objects=adopts or None,
+        # Every deployment anew has a field manager of its own; what it adopts, it takes over.
+        enable_patch_force=adopts or None,
+    )
+
+
+def kept_options(
+    parent: pulumi.Resource, keeper: k8s.Provider, *, claim: bool = False
+) -> pulumi.ResourceOptions:
+    """Return the options of an object that stays in the cluster whatever Pulumi deletes."""
+    return pulumi.ResourceOptions(
+        parent=parent,
+        provider=keeper,
+        retain_on_delete=True,
+        ignore_changes=list(CLAIM_FIELDS_KEPT) if claim else None,
+    )

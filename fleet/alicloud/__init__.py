@@ -1,0 +1,1 @@
+"""Alibaba Cloud as pure data: stack-file models, address arithmetic, prices, permissions."""

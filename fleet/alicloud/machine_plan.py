@@ -1,0 +1,98 @@
+"""What the k3s machine is to be: its bootstrap, its names, what is kept at the end.
+
+Leaves out: declaring it (`components.vm`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+from fleet.alicloud.config import AckCluster, VmCluster
+from fleet.alicloud.machine_settings import Bootstrap, k3s_urls
+
+# Everything by which a machine would be replaced, or its boot disk wiped, by a changed key. All of
+# it takes effect with the next generation instead, which is asked for by name.
+HELD_UNTIL_NEXT_GENERATION = (
+    "image_id",
+    "user_data",
+    "availability_zone",
+    "system_disk_category",
+    "system_disk_encrypted",
+    "spot_strategy",
+    "spot_price_limit",
+    "spot_interruption_behavior",
+    "spot_duration",
+)
+# A change of any would give an empty disk in place of the one with everybody's work.
+HELD_FOR_EVER = ("zone_id", "encrypted", "kms_key_id", "snapshot_id", "multi_attach")
+
+
+class MachineFacts(NamedTuple):
+    """What is known of a machine only once its surroundings exist."""
+
+    address: str
+    vpc_cidr: str
+    disk_id: str | None
+
+
+def bootstrap_of(
+    cluster: VmCluster, name: str, domain: str | None, facts: MachineFacts, *, https: bool
+) -> Bootstrap:
+    """Return what the machine is told at its first boot."""
+    k3s = cluster.k3s
+    cn = k3s.mirror == "cn"
+    return Bootstrap(
+        node_name=name,
+        sans=(facts.address, *((domain,) if domain else ())),
+        k3s_version=k3s.version,
+        k3s_sha256=k3s.sha256,
+        k3s_urls=k3s_urls(k3s.version, k3s.mirror, k3s.binary_url),
+        system_registry="registry.cn-hangzhou.aliyuncs.com" if cn else None,
+        registry_mirrors=k3s.registry_mirrors,
+        vpc_cidr=facts.vpc_cidr,
+        host_egress=cluster.network.host_egress,
+        disk_serial=facts.disk_id.removeprefix("d-") if facts.disk_id else None,
+        access_days=k3s.access_days,
+        reboot_for_updates=cluster.instance.reboot_for_updates,
+        own_machine=cluster.instance.id is None,
+        https=https,
+    )
+
+
+def key_pair_name(name: str, public_key: str) -> str:
+    """Return a key pair's name that changes with the key.
+
+    The cloud ignores a changed key under an old name (terraform-provider-alicloud #5552).
+    """
+    digest = hashlib.sha256(public_key.encode()).hexdigest()
+    return f"{name}-{digest[:10]}"
+
+
+def kept(cluster: VmCluster | AckCluster) -> tuple[str, ...]:
+    """Return what `destroy` leaves behind, in words, ids where the stack file has them."""
+    reuse = cluster.network.reuse
+    found = [f"network {reuse.vpc_id} (yours)"] if reuse else []
+    if cluster.network.address.id:
+        found.append(f"public address {cluster.network.address.id} (yours)")
+    if cluster.nas is not None:
+        existing = cluster.nas.existing
+        found.append(f"file system {existing.server} (yours)" if existing else "file system (data)")
+    if isinstance(cluster, VmCluster):
+        found += _kept_of_machine(cluster)
+    else:
+        found.append("ESSD disks of users' volumes (reclaim policy Retain)")
+        found.append("Log Service projects of the control plane and the audit log")
+    return tuple(found)
+
+
+def _kept_of_machine(cluster: VmCluster) -> list[str]:
+    found = [f"instance {cluster.instance.id} (yours)"] if cluster.instance.id else []
+    disk = cluster.data_disk
+    if disk is not None and disk.id:
+        found.append(f"data disk {disk.id} (yours)")
+    elif disk is not None and disk.keep:
+        found.append("data disk (keep: true)")
+    if disk is not None and disk.snapshot_days:
+        found.append("snapshots of the data disk, until their days are over")
+    return found

@@ -1,0 +1,119 @@
+"""Both shipped clusters as a whole: cloud side and what runs inside, under every policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pulumi
+import pulumi_kubernetes as k8s
+import pytest
+import yaml
+from pydantic import TypeAdapter
+
+from components.alicloud_cluster import Cloud, CloudArgs
+from components.cloud_provider import cloud_provider
+from components.cloud_services import CloudServices, CloudServicesArgs
+from fleet.alicloud.config import AckCluster, VmCluster
+from fleet.alicloud.cost import cost_report
+from fleet.alicloud.ram_policy import ram_policy
+from fleet.alicloud.rules import cloud_problems
+from tests.cloud_world import engine
+from tests.clusters import ack, vm
+from tests.engine import Engine, run
+from tests.policy import offences
+
+Tls = Literal["none", "secret", "certManager", "selfSigned"]
+SHIPPED = ("alicloud-vm", "alicloud-ack")
+DOMAIN = "fleet.example.com"
+
+
+def shipped(environment: str) -> VmCluster | AckCluster:
+    text = Path(f"Pulumi.{environment}.yaml").read_text(encoding="utf-8")
+    cluster = yaml.safe_load(text)["config"]["opencode-fleet:cluster"]
+    known: TypeAdapter[VmCluster | AckCluster] = TypeAdapter(VmCluster | AckCluster)
+    return known.validate_python(cluster)
+
+
+def _whole(cluster: VmCluster | AckCluster, tls: Tls = "selfSigned", **changes: Any) -> Engine:
+    def program() -> None:
+        provider = cloud_provider("fleet-test", cluster)
+        cloud = Cloud(
+            "fleet-test",
+            CloudArgs(cluster=cluster, domain=DOMAIN, hosts=(f"*.{DOMAIN}",)),
+            pulumi.ResourceOptions(providers=[provider]),
+        )
+        inside = k8s.Provider(
+            "inside", kubeconfig=cloud.kubeconfig, cluster_identifier=cloud.cluster_identifier
+        )
+        args = CloudServicesArgs(
+            cluster=cluster,
+            cloud=cloud,
+            tls=tls,
+            hosts=(f"*.{DOMAIN}",),
+            namespaces=("fleet-default",),
+            **changes,
+        )
+        CloudServices("fleet-test", args, pulumi.ResourceOptions(providers=[inside]))
+
+    return run(program, engine())
+
+
+@pytest.mark.parametrize("environment", SHIPPED)
+def test_a_shipped_cluster_holds_every_rule_and_policy(environment: str) -> None:
+    cluster = shipped(environment)
+    assert cloud_problems(cluster, DOMAIN) == ()
+    made = _whole(cluster)
+    assert offences(made.resources) == []
+    provider = made.one("pulumi:providers:kubernetes")
+    assert provider.is_secret("kubeconfig")
+    assert provider.inputs["clusterIdentifier"]
+
+
+@pytest.mark.parametrize("environment", SHIPPED)
+def test_a_shipped_cluster_previews_without_the_cloud(environment: str) -> None:
+    calls = {call.token for call in _whole(shipped(environment)).calls}
+    # Of a cluster that is not there yet, a preview asks nothing.
+    assert calls <= {"alicloud:cs/getClusterCredential:getClusterCredential"}
+
+
+@pytest.mark.parametrize("environment", SHIPPED)
+def test_a_shipped_cluster_has_a_price_and_a_policy(environment: str) -> None:
+    cluster = shipped(environment)
+    assert cost_report(cluster, users=2).unknown == ()
+    assert list(ram_policy(cluster)) == ["opencode-fleet"]
+
+
+def test_the_machine_brings_its_own_ingress_controller() -> None:
+    made = _whole(shipped("alicloud-vm"))
+    assert made.of_type("Release") == []
+    assert [s.inputs["type"] for s in made.of_type("Secret")] == ["kubernetes.io/tls"]
+
+
+def test_the_managed_cluster_gets_one_on_our_balancer() -> None:
+    made = _whole(shipped("alicloud-ack"))
+    values = made.one("Release").inputs["values"]["service"]["annotations"]
+    assert "fleet-test-balancer-id" in values.values()
+    assert "fleet-test-web-id" in values.values()
+
+
+def test_lets_encrypt_is_installed_when_asked_for() -> None:
+    certificates = {"email": "ops@example.com"}
+    cluster = vm(certificates=certificates, network={"acmeOpen": True})
+    made = _whole(cluster, "certManager", issuer="fleet")
+    assert made.one("ClusterIssuer").inputs["metadata"]["name"] == "fleet"
+    assert made.of_type("Secret") == []
+
+
+def test_a_certificate_of_your_own_is_left_alone() -> None:
+    made = _whole(vm(), "secret")
+    assert made.of_type("Secret") == []
+    assert made.of_type("ClusterIssuer") == []
+
+
+def test_nodes_can_log_in_at_the_registry() -> None:
+    registry = {"server": "registry.example.com", "username": "puller"}
+    made = _whole(ack(registry=registry), "secret", registry_password="invented")  # noqa: S106
+    secret = made.one("Secret")
+    assert secret.inputs["metadata"]["name"] == "fleet-registry"
+    assert secret.is_secret("stringData")

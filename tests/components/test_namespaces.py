@@ -1,0 +1,146 @@
+"""A pool's resources, and the two providers that everything in a cluster goes through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as k8s
+import pytest
+
+from components.bridge import declare
+from components.providers import kept_options
+from components.target import declare_target
+from fleet.config import StackConfig
+from fleet.manifests.types import Manifest
+from tests.components.small_fleet import deploy, is_kept, objects, plan_of
+from tests.engine import run
+from tests.unit.stacks import FULL, SMALL, lay_scene, with_value
+
+KEPT = {"Namespace", "PersistentVolume", "PersistentVolumeClaim"}
+
+
+def test_what_holds_data_stays_and_nothing_else_does(tmp_path: Path) -> None:
+    for item in objects(deploy(plan_of(FULL, tmp_path))):
+        kept = item.inputs["kind"] in KEPT
+        assert item.options.retain_on_delete == kept, item.name
+        assert is_kept(item) == kept, item.name
+
+
+def test_nothing_is_deleted_together_with_a_namespace_that_stays(tmp_path: Path) -> None:
+    assert not any(r.options.deleted_with for r in deploy(plan_of(FULL, tmp_path)).resources)
+
+
+def test_what_stays_is_told(tmp_path: Path) -> None:
+    assert deploy(plan_of(SMALL, tmp_path)).exports["retained"] == [
+        "namespace/opencode-test--default",
+        "persistentvolumeclaim/oc-alice -n opencode-test--default",
+        "persistentvolumeclaim/oc-bob -n opencode-test--default",
+    ]
+
+
+def test_the_shared_claim_and_its_volume_are_told_too(tmp_path: Path) -> None:
+    told = deploy(plan_of(FULL, tmp_path)).exports["retained"]
+    assert "persistentvolumeclaim/workspaces -n opencode-test--lab" in told
+    assert "persistentvolume/opencode-test--lab--shared" in told
+
+
+def test_everything_in_a_pool_waits_for_its_namespace(tmp_path: Path) -> None:
+    made = deploy(plan_of(SMALL, tmp_path))
+    namespace = made.one("Namespace").urn
+    for item in objects(made):
+        if "namespace" in item.inputs["metadata"]:
+            assert namespace in item.options.depends_on, item.name
+
+
+def test_rules_do_not_grow_with_users(tmp_path: Path) -> None:
+    more = with_value(SMALL, "users[2]", {"id": "carol"})
+    two, three = (deploy(plan_of(values, tmp_path)) for values in (SMALL, more))
+    names = [item.name for item in two.of_type("NetworkPolicy")]
+    assert "default-networkpolicy-default-deny" in names
+    assert [item.name for item in three.of_type("NetworkPolicy")] == names
+
+
+def test_a_changed_scene_is_another_object(tmp_path: Path) -> None:
+    values = with_value(SMALL, "users[0].scenes", ["coding"]) | {
+        "scenes": {"coding": {"path": "scenes/coding"}}
+    }
+    lay_scene(tmp_path / "scenes" / "coding")
+    names: set[str] = set()
+    for text in ("one", "two"):
+        (tmp_path / "scenes" / "coding" / "AGENTS.md").write_text(text, encoding="utf-8")
+        found = deploy(plan_of(values, tmp_path)).of_type("ConfigMap")
+        scenes = [item for item in found if "scene" in item.name]
+        assert [item.inputs["immutable"] for item in scenes] == [True]
+        names |= {item.urn for item in scenes}
+    assert len(names) == 2
+
+
+def test_two_pools_share_no_resource(tmp_path: Path) -> None:
+    made = deploy(plan_of(FULL, tmp_path))
+    assert {item.name for item in made.of_type("PoolNamespace")} == {"default", "lab"}
+    assert len(made.of_type("Namespace")) == 2
+
+
+def test_only_the_keeper_adopts_what_is_there(tmp_path: Path) -> None:
+    made = deploy(plan_of(SMALL, tmp_path))
+    main = made.one("pulumi:providers:kubernetes", "kubernetes").inputs
+    keeper = made.one("pulumi:providers:kubernetes", "kubernetes-keeper").inputs
+    assert keeper["upsertExistingObjects"] == "true"
+    assert keeper["enablePatchForce"] == "true"
+    assert "upsertExistingObjects" not in main
+    assert "enablePatchForce" not in main
+    for inputs in (main, keeper):
+        assert inputs["clusterIdentifier"] == "cluster-1"
+        assert inputs["context"] == "test"
+        assert inputs["enableServerSideApply"] == "true"
+        assert inputs["enableSecretMutable"] == "true"
+        assert inputs["enableConfigMapMutable"] == "true"
+
+
+def test_another_context_is_no_other_cluster_within_an_environment() -> None:
+    first, second, other = (
+        declare_target(environment, config_of(context), {}).api
+        for environment, context in (("dev", "one"), ("dev", "two"), ("lab", "one"))
+    )
+    assert first.identifier == second.identifier
+    assert (first.context, second.context) == ("one", "two")
+    assert other.identifier != first.identifier
+
+
+def config_of(context: str) -> StackConfig:
+    """Return the least configuration of an existing cluster."""
+    access = {"domain": "fleet.localhost", "tls": "none"}
+    cluster = {"kind": "existing", "context": context}
+    return StackConfig.model_validate({"cluster": cluster, "access": access, "users": []})
+
+
+class Kept(pulumi.ComponentResource):
+    """One object that stays, and the options it was given."""
+
+    def __init__(self) -> None:
+        super().__init__("opencode-fleet:test:Kept", "kept")
+        keeper = k8s.Provider("keeper")
+        self.plain = kept_options(self, keeper)
+        self.claim = kept_options(self, keeper, claim=True)
+        self.register_outputs({})
+
+
+def test_options_of_kept_objects_change_nothing_of_their_parent() -> None:
+    found: list[Kept] = []
+    run(lambda: found.append(Kept()))
+    made = found[0]
+    assert made.plain.retain_on_delete is True
+    assert made.plain.ignore_changes is None
+    assert made.claim.ignore_changes is not None
+    assert made.plain.parent is made
+
+
+def test_the_bridge_refuses_a_kind_it_does_not_know() -> None:
+    manifest: Manifest = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "x", "labels": {}},
+    }
+    with pytest.raises(LookupError, match="Pod"):
+        declare("x", manifest, pulumi.ResourceOptions())

@@ -1,0 +1,110 @@
+"""How the image reaches the nodes: a repository, a login, or a copy over SSH."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.registry import ImageCopy, ImageCopyArgs, PullSecret, PullSecretArgs
+from tests.cloud_world import OUTPUTS, declare
+from tests.clusters import ack
+from tests.engine import Engine, run
+
+REGISTRY = {
+    "server": "registry.example.com",
+    "username": "puller",
+    "acr": {"instanceId": "cri-t4n0abcd1234efgh"},
+}
+SCRIPT = Path("fleet/cloud_files/copy-image.sh")
+
+
+def test_a_repository_is_private_and_kept() -> None:
+    made = declare(ack(registry=REGISTRY))
+    repository = made.one("RegistryEnterpriseRepo")
+    assert repository.inputs["repoType"] == "PRIVATE"
+    assert repository.inputs["namespace"] == "fleet"
+    assert repository.options.retain_on_delete
+    assert made.one("RegistryEnterpriseNamespace").inputs["defaultVisibility"] == "PRIVATE"
+    assert made.exports["repository"] == "registry.example.com/fleet/runtime"
+
+
+def test_a_registry_that_is_there_is_only_named() -> None:
+    given = {"server": "registry.example.com", "username": "puller"}
+    made = declare(ack(registry=given))
+    assert made.of_type("RegistryEnterpriseRepo") == []
+    assert "repository" not in made.exports
+
+
+def test_every_namespace_can_pull_and_the_login_is_secret() -> None:
+    def program() -> None:
+        args = PullSecretArgs(
+            server="registry.example.com",
+            username="puller",
+            password="s3cret",  # noqa: S106  (invented)
+            namespaces=("pool-a", "pool-b"),
+        )
+        opts = pulumi.ResourceOptions(providers=[k8s.Provider("cluster", kubeconfig="{}")])
+        PullSecret("fleet-test", args, opts)
+
+    secrets = run(program).of_type("Secret")
+    assert {s.inputs["metadata"]["namespace"] for s in secrets} == {"pool-a", "pool-b"}
+    for secret in secrets:
+        assert secret.is_secret("stringData")
+        login = json.loads(secret.inputs["stringData"][".dockerconfigjson"])
+        entry = login["auths"]["registry.example.com"]
+        assert entry["username"] == "puller"
+        assert entry["auth"] == "cHVsbGVyOnMzY3JldA=="
+
+
+def test_a_copy_is_made_again_when_the_image_or_the_machine_changes() -> None:
+    def program() -> None:
+        args = ImageCopyArgs(
+            image="fleet:1",
+            image_id="sha256:abc",
+            host="198.51.100.10",
+            known_hosts="198.51.100.10 ssh-ed25519 AAAA\n",
+            private_key=pulumi.Output.secret("-----BEGIN OPENSSH PRIVATE KEY-----"),
+        )
+        pulumi.export("image", ImageCopy("fleet-test", args).image)
+
+    made = run(program, Engine(outputs=OUTPUTS))
+    command = made.one("Command").inputs
+    assert command["triggers"] == ["sha256:abc", "198.51.100.10"]
+    assert "PRIVATE KEY" not in command["create"]
+    assert made.one("Command").is_secret("environment")
+    assert made.exports["image"] == "fleet:1"
+
+
+def test_the_copy_checks_the_host_and_streams_the_image(tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    _tool(tools / "docker", 'echo "image $2"')
+    _tool(
+        tools / "ssh",
+        f'printf "%s\\n" "$@" >{tmp_path}/arguments; gunzip >{tmp_path}/sent\n'
+        f'cp "${{2#UserKnownHostsFile=}}" {tmp_path}/hosts',
+    )
+    environment = {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "FLEET_IMAGE": "fleet:1",
+        "FLEET_HOST": "198.51.100.10",
+        "FLEET_KNOWN_HOSTS": "198.51.100.10 ssh-ed25519 AAAA\n",
+        "FLEET_LOGIN_KEY": "invented",
+    }
+    subprocess.run(["/bin/bash", str(SCRIPT)], env=environment, check=True)
+
+    assert (tmp_path / "sent").read_text() == "image fleet:1\n"
+    assert (tmp_path / "hosts").read_text() == "198.51.100.10 ssh-ed25519 AAAA\n"
+    arguments = (tmp_path / "arguments").read_text()
+    assert "StrictHostKeyChecking=yes" in arguments
+    assert "root@198.51.100.10" in arguments
+
+
+def _tool(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/bash\n{script}\n")
+    path.chmod(0o755)

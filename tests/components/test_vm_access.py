@@ -1,0 +1,118 @@
+"""The way into the machine's cluster: what is sent, what comes back, what is kept."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.cloud_world import ADDRESS, PRIVATE_PEM, declare, encoded, engine
+from tests.clusters import vm
+from tests.policy import decoded
+
+MACHINE = "i-t4n0abcd1234efgh"
+
+
+def test_the_kubeconfig_is_made_of_the_machines_answer_and_a_key_of_ours() -> None:
+    made = declare(vm())
+    config = yaml.safe_load(made.exports["kubeconfig"])
+
+    cluster = config["clusters"][0]["cluster"]
+    assert cluster["server"] == f"https://{ADDRESS}:6443"
+    assert cluster["certificate-authority-data"] == encoded("the CA")
+    user = config["users"][0]["user"]
+    assert user["client-certificate-data"] == encoded("the certificate")
+    assert user["client-key-data"] == encoded(PRIVATE_PEM)
+    assert "kubeconfig" in made.secret_exports
+
+
+def test_what_goes_to_the_machine_is_public() -> None:
+    made = declare(vm())
+    command = made.one("Command")
+
+    sent = decoded(command.inputs["environment"]["FLEET_COMMAND"])
+    assert "BEGIN CERTIFICATE REQUEST" in sent
+    assert PRIVATE_PEM not in sent
+    assert command.secret_paths == frozenset()
+
+
+def test_the_machine_is_asked_once_its_disk_and_address_are_there() -> None:
+    made = declare(vm())
+    asked = made.one("Command").options.depends_on
+    assert made.one("EcsDiskAttachment").urn in asked
+    assert made.one("EipAssociation").urn in asked
+
+
+def test_a_machine_that_answers_nothing_stops_the_run() -> None:
+    world = engine()
+    world.outputs = {**world.outputs, "command:local:Command": lambda _: {"stdout": "hello"}}
+    with pytest.raises(ValueError, match="answer to the access request is missing"):
+        declare(vm(), world)
+
+
+def test_the_command_runs_as_the_provider_does() -> None:
+    environment = declare(vm(profile="ops")).one("Command").inputs["environment"]
+    assert environment["FLEET_PROFILE"] == "ops"
+    assert environment["FLEET_REGION"] == "ap-southeast-1"
+    assert not [key for key in environment if "KEY" in key]
+
+
+def test_a_new_access_generation_is_a_new_command() -> None:
+    first, second = (
+        declare(vm(k3s={"accessGeneration": n}))
+        .one("Command")
+        .inputs["environment"]["FLEET_COMMAND"]
+        for n in (1, 2)
+    )
+    assert first != second
+
+
+def test_without_a_domain_the_address_is_the_name() -> None:
+    assert declare(vm()).exports["domain"] == "198-51-100-10.sslip.io"
+    assert declare(vm(), domain="fleet.example.com").exports["domain"] == "fleet.example.com"
+
+
+def test_the_api_is_called_by_address_and_by_domain() -> None:
+    machine = declare(vm(), domain="fleet.example.com").one("Instance")
+    text = decoded(machine.inputs["userData"])
+    files = {file["path"]: file["content"] for file in yaml.safe_load(text)["write_files"]}
+    config = yaml.safe_load(files["/etc/rancher/k3s/config.yaml"])
+    assert config["tls-san"] == [ADDRESS, "fleet.example.com"]
+
+
+def test_a_machine_that_is_there_gets_k3s_and_nothing_else() -> None:
+    found = {
+        "id": MACHINE,
+        "availabilityZone": "ap-southeast-1c",
+        "status": "Running",
+        "eip": "198.51.100.88",
+        "publicIp": "",
+    }
+    made = declare(vm(instance={"id": MACHINE}), engine(instances=lambda _: {"instances": [found]}))
+
+    kinds = {r.typ for r in made.resources if r.package == "alicloud" and not r.is_provider}
+    assert kinds == set()
+    assert made.exports["address"] == "198.51.100.88"
+    assert f"instance {MACHINE} (yours)" in made.exports["kept"]
+    sent = decoded(made.one("Command").inputs["environment"]["FLEET_COMMAND"])
+    assert "sshd_config.d" not in sent
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ([], "no such instance in this region"),
+        ([{"availabilityZone": "ap-southeast-1a"}], "it is in ap-southeast-1a"),
+        ([{"status": "Stopped"}], "it is Stopped"),
+        ([{"eip": ""}], "it has no public address"),
+    ],
+)
+def test_a_machine_that_does_not_fit_is_refused(found: list[dict[str, str]], message: str) -> None:
+    base = {
+        "availabilityZone": "ap-southeast-1c",
+        "status": "Running",
+        "eip": "198.51.100.88",
+        "publicIp": "",
+    }
+    answer = {"instances": [base | one for one in found]}
+    with pytest.raises(ValueError, match=rf"cluster\.instance\.id: {MACHINE}: {message}"):
+        declare(vm(instance={"id": MACHINE}), engine(instances=lambda _: answer))

@@ -1,0 +1,180 @@
+"""The program as a whole: what it exports, what it refuses, what it takes from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+import pytest
+import yaml
+
+from fleet.stack_file import STRUCTURED_KEYS
+from tests.program.programs import ROOT, lay_project, run_program
+from tests.unit.stacks import SMALL, Values, with_value, without
+
+MODEL = {"provider": "openai", "baseUrl": "https://api.example.com/v1", "name": "gpt-5"}
+SCENED = with_value(SMALL, "users[0].scenes", ["coding"]) | {
+    "scenes": {"coding": {"path": "scenes/coding"}}
+}
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    lay_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("FLEET_IMAGE", "FLEET_BUILD_NETWORK", "KUBECONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def refusal(values: Values, secrets: dict[str, str] | None = None) -> list[str]:
+    """Return the lines that the program ends with."""
+    with pytest.raises(pulumi.RunError) as refused:
+        run_program(values, secrets)
+    return str(refused.value).splitlines()
+
+
+def test_it_exports_what_operators_need() -> None:
+    exports = run_program(SCENED).exports
+    assert exports["urls"] == {
+        "alice": "http://alice.fleet.localhost",
+        "bob": "http://bob.fleet.localhost",
+    }
+    assert exports["usernames"] == {"alice": "alice", "bob": "bob"}
+    assert set(exports["passwords"]) == {"alice", "bob"}
+    assert exports["namespaces"] == {"default": "opencode-dev--default"}
+    assert exports["imageRef"].startswith("opencode-fleet/runtime:src-")
+    assert "persistentvolumeclaim/oc-alice -n opencode-dev--default" in exports["retained"]
+
+
+def test_only_the_passwords_are_secret() -> None:
+    assert run_program(SCENED).secret_exports == {"passwords"}
+
+
+def test_a_preview_of_a_new_stack_passes_and_tells_the_urls() -> None:
+    assert set(run_program(SCENED, preview=True).exports["urls"]) == {"alice", "bob"}
+
+
+def test_runtimes_run_the_image_that_is_built() -> None:
+    made = run_program(SCENED)
+    pod = made.one("Deployment", "alice-deployment").inputs["spec"]["template"]["spec"]
+    image = made.one("docker:index/image:Image")
+    assert {c["image"] for c in (*pod["initContainers"], *pod["containers"])} == {
+        image.inputs["imageName"]
+    }
+    assert image.urn in made.one("Deployment", "alice-deployment").options.depends_on
+
+
+def test_an_image_that_is_there_already_is_built_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEET_IMAGE", "opencode-fleet/runtime:dev")
+    made = run_program(SCENED)
+    assert made.exports["imageRef"] == "opencode-fleet/runtime:dev"
+    assert not [r for r in made.resources if r.package.startswith("docker")]
+
+
+def test_a_wrong_reference_in_the_environment_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEET_IMAGE", "no tag")
+    assert refusal(SCENED)[0].startswith("FLEET_IMAGE: no tag: ")
+
+
+def test_the_build_network_is_the_machines_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "network" not in run_program(SCENED).one("docker:index/image:Image").inputs["build"]
+    monkeypatch.setenv("FLEET_BUILD_NETWORK", "host")
+    build = run_program(SCENED).one("docker:index/image:Image").inputs["build"]
+    assert build["network"] == "host"
+
+
+def test_a_broken_roster_is_told_line_by_line_before_anything_is_declared() -> None:
+    broken = with_value(SCENED, "users[0].id", "Alice!")
+    broken = with_value(broken, "users[1].shoes", 3)
+    lines = refusal(broken)
+    assert [line.split(": ")[0] for line in lines] == ["users[0].id", "users[1].shoes"]
+
+
+def test_rules_between_keys_are_told_too() -> None:
+    lines = refusal(with_value(SCENED, "users[1].scenes", ["reserch"]))
+    assert [line.split(": ")[:2] for line in lines] == [["users[1].scenes[0]", "reserch"]]
+
+
+def test_a_missing_key_is_told() -> None:
+    assert refusal(without(SCENED, "access"))[0].startswith("access: missing: ")
+
+
+def test_a_secret_in_clear_is_told_beside_the_rest_and_never_repeated() -> None:
+    values = {**with_value(SCENED, "users[0].id", "Alice!"), "modelApiKey": "sk-in-clear"}
+    lines = refusal(values)
+    assert [line.split(": ")[0] for line in lines] == ["modelApiKey", "users[0].id"]
+    assert "sk-in-clear" not in "".join(lines)
+
+
+def test_a_secret_inside_a_structured_key_is_told() -> None:
+    values = without(SCENED, "users")
+    lines = refusal(values, {"users": '[{"id": "alice"}]'})
+    assert [line.split(": ")[0] for line in lines] == ["users"]
+    assert "alice" not in lines[0]
+
+
+def test_a_key_that_nobody_reads_is_told() -> None:
+    lines = refusal({**SCENED, "usres": "[]"})
+    assert lines[0].startswith("usres: ")
+    assert "users" in lines[0]
+
+
+def test_a_secret_that_nobody_names_is_told() -> None:
+    assert refusal(SCENED, {"otherKey": "x"})[0].startswith("otherKey: ")
+
+
+def test_a_named_secret_reaches_its_user() -> None:
+    values = {**with_value(SCENED, "users[0].apiKey", "aliceApiKey"), "model": MODEL}
+    made = run_program(values, {"aliceApiKey": "key-a", "modelApiKey": "key-m"})
+    for user in ("alice", "bob"):
+        assert made.one("Secret", f"{user}-secret").is_secret("data.apiKey")
+    everything = "".join(str(r.inputs) for r in made.resources)
+    assert "key-a" not in everything
+    assert "key-m" not in everything
+
+
+def test_optional_keys_come_from_the_engine_as_empty_and_count_as_absent() -> None:
+    empty: Values = {
+        key: {} for key in ("image", "model", "profiles", "pools", "storage", "network")
+    }
+    filled = run_program({**empty, "purge": [], **SCENED})
+    assert filled.exports == run_program(SCENED).exports
+
+
+def test_an_empty_roster_is_a_roster() -> None:
+    made = run_program({**SMALL, "users": []})
+    assert made.exports["urls"] == {}
+    assert made.of_type("Deployment") == []
+
+
+def test_purging_runs_the_command_once_an_id_with_the_id_in_full() -> None:
+    made = run_program({**SMALL, "purge": ["carol", "d.smith@example.com"]})
+    commands = {item.name: item.inputs for item in made.of_type("Command")}
+    assert commands["purge-carol-data"]["create"] == (
+        "uv run fleet purge-data carol -s dev --confirm carol"
+    )
+    mail = commands["purge-d.smith@example.com-data"]["create"]
+    assert mail.endswith("--confirm d.smith@example.com")
+    for inputs in commands.values():
+        assert not {"triggers", "update", "delete"} & set(inputs)
+
+
+def test_no_kubernetes_object_escapes_the_environment() -> None:
+    made = run_program(SCENED)
+    environment = made.one("FleetEnvironment").urn
+    parents = {r.urn: r.parent for r in made.resources}
+    for item in made.resources:
+        if item.typ.startswith("kubernetes:"):
+            above = item.parent
+            while above in parents and above != environment:
+                above = parents[above]
+            assert above == environment, item.name
+
+
+def test_every_key_is_described_and_only_the_needed_ones_are_demanded() -> None:
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
+    assert {key.removeprefix("opencode-fleet:") for key in declared} == set(STRUCTURED_KEYS)
+    assert all(item["description"] for item in declared.values())
+    demanded = {key for key, item in declared.items() if "default" not in item}
+    assert demanded == {f"opencode-fleet:{key}" for key in ("cluster", "access", "users")}
