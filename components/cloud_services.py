@@ -24,7 +24,7 @@ class CloudServicesArgs:
 
     cluster: VmCluster | AckCluster
     cloud: Cloud
-    tls: Literal["none", "secret", "certManager", "selfSigned"]
+    tls: Literal["none", "secret", "certManager", "selfSigned", "gateway"]
     hosts: tuple[str, ...]
     """Hosts of the certificate; `*.fleet.example.com` covers all users."""
     namespaces: tuple[str, ...]

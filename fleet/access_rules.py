@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from fleet.config import Access, ExistingCluster, Network, RouteKind, StackConfig, TlsMode
 from fleet.model import Problem
@@ -59,6 +60,12 @@ def _needs(access: Access) -> Iterator[Problem]:
             yield Problem(
                 f"access.{key}", text, f"it only counts with {why}", "remove it or change the mode"
             )
+    if access.tls is not TlsMode.NONE:
+        by_gateway = access.tls is TlsMode.GATEWAY
+        if by_gateway != (access.route is RouteKind.HTTP_ROUTE):
+            rule = "the Gateway's listener holds the certificate of HTTPRoutes, and of nothing else"
+            change = "use tls: gateway with route: httpRoute, another tls with route: ingress"
+            yield Problem("access.tls", access.tls, rule, change)
     if access.class_name is not None and access.route is not RouteKind.INGRESS:
         rule = "it only counts with route: ingress"
         yield Problem("access.className", access.class_name, rule, "remove it or change the mode")
@@ -122,6 +129,27 @@ def _denied(network: Network) -> Iterator[Problem]:
 def _overlap(one: str, two: str) -> bool:
     first, second = ipaddress.ip_network(one), ipaddress.ip_network(two)
     return first.version == second.version and first.overlaps(second)
+
+
+def model_problems(config: StackConfig) -> Iterator[Problem]:
+    """Yield a model endpoint at a private address that no runtime may reach."""
+    if config.model is None:
+        return
+    parts = urlsplit(config.model.base_url)
+    try:
+        address = ipaddress.ip_address(parts.hostname or "")
+    except ValueError:  # a name; what it resolves to is not known here
+        return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    allowed = any(
+        item.port == port and address in ipaddress.ip_network(item.cidr)
+        for item in config.network.allow
+    )
+    if overlaps_private(str(address)) and not allowed:
+        network = ipaddress.ip_network(str(address))
+        rule = "runtimes reach no private address that is not allowed by name"
+        change = f"add {{cidr: {network}, port: {port}}} under network.allow"
+        yield Problem("model.baseUrl", config.model.base_url, rule, change)
 
 
 def secret_problems(config: StackConfig, secrets: frozenset[str]) -> Iterator[Problem]:

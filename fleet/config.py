@@ -59,6 +59,7 @@ class TlsMode(StrEnum):
     SECRET = "secret"  # noqa: S105 - a mode's name
     CERT_MANAGER = "certManager"
     SELF_SIGNED = "selfSigned"
+    GATEWAY = "gateway"
 
 
 class RouteKind(StrEnum):
@@ -94,7 +95,7 @@ class Access(Model):
     domain: Domain
     """Every user gets `<id>.<domain>`; a wildcard DNS record points at the ingress controller."""
     tls: TlsMode
-    """Where certificates come from; `none` is for *.localhost only."""
+    """Where certificates come from; `none` is for *.localhost only, `gateway` for HTTPRoutes."""
     port: Port | None = None
     """Port in the printed URLs when it is not the scheme's own."""
     route: RouteKind = RouteKind.INGRESS

@@ -10,7 +10,7 @@ import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from fleet.access_rules import access_problems, network_problems, secret_problems
+from fleet.access_rules import access_problems, model_problems, network_problems, secret_problems
 from fleet.alicloud.rules import cloud_problems
 from fleet.config import (
     MAX_USERS_A_POOL,
@@ -47,6 +47,7 @@ def cross_problems(config: StackConfig, secrets: frozenset[str]) -> list[Problem
         *access_problems(config),
         *network_problems(config.network),
         *image_problems(config.image),
+        *model_problems(config),
         *secret_problems(config, secrets),
     ]
 

@@ -54,7 +54,7 @@ def _places(cluster: VmCluster | AckCluster) -> Iterator[Problem]:
     for n, zone in enumerate(zones):
         if not zone_in_region(zone, cluster.region):
             yield Problem(
-                "cluster.zone" if one else f"cluster.zones.{n}",
+                "cluster.zone" if one else f"cluster.zones[{n}]",
                 zone,
                 f"this zone is not in the region {cluster.region}",
                 f"write {cluster.region} and a letter, as in the console's list of zones",
@@ -66,7 +66,7 @@ def _openings(cluster: VmCluster | AckCluster) -> Iterator[Problem]:
         wide = addresses.network(cidr).prefixlen < _WIDEST_ADMIN
         if wide and not cluster.network.allow_open_admin:
             yield Problem(
-                f"cluster.adminCidrs.{n}",
+                f"cluster.adminCidrs[{n}]",
                 cidr,
                 "this opens SSH and the Kubernetes API to the world",
                 "write your own public address with /32, "

@@ -117,7 +117,7 @@ def _pools(cluster: AckCluster) -> Iterator[Problem]:
 
 def _node_type(n: int, pool: NodePool, kind: str) -> Iterator[Problem]:
     size = Size(pool.size.cpus, pool.size.memory_gib) if pool.size else size_of(kind)
-    key = f"cluster.nodePools.{n}.types"
+    key = f"cluster.nodePools[{n}].types"
     if size is None:
         yield Problem(
             key,

@@ -105,7 +105,7 @@ def _networks(cluster: VmCluster) -> Iterator[Problem]:
     for n, cidr in enumerate(network.host_egress):
         if not addresses.is_private(cidr):
             yield Problem(
-                f"cluster.network.hostEgress.{n}",
+                f"cluster.network.hostEgress[{n}]",
                 cidr,
                 "only private networks are closed to pods, and this is not one",
                 "drop it",

@@ -34,12 +34,12 @@ VM_CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"adminCidrs": ["0.0.0.0/0"]},
-        "cluster.adminCidrs.0: 0.0.0.0/0: this opens SSH and the Kubernetes API to the world: "
+        "cluster.adminCidrs[0]: 0.0.0.0/0: this opens SSH and the Kubernetes API to the world: "
         "write your own public address with /32, or set cluster.network.allowOpenAdmin: true",
     ),
     (
         {"adminCidrs": ["128.0.0.0/1"]},
-        "cluster.adminCidrs.0: 128.0.0.0/1: this opens SSH and the Kubernetes API to the world: "
+        "cluster.adminCidrs[0]: 128.0.0.0/1: this opens SSH and the Kubernetes API to the world: "
         "write your own public address with /32, or set cluster.network.allowOpenAdmin: true",
     ),
     (
@@ -86,7 +86,7 @@ VM_CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"network": {"hostEgress": ["8.8.8.0/24"]}},
-        "cluster.network.hostEgress.0: 8.8.8.0/24: only private networks are closed to pods, and "
+        "cluster.network.hostEgress[0]: 8.8.8.0/24: only private networks are closed to pods, and "
         "this is not one: drop it",
     ),
     (
@@ -132,7 +132,7 @@ VM_CASES: list[tuple[dict[str, Any], str]] = [
 ACK_CASES: list[tuple[dict[str, Any], str]] = [
     (
         {"zones": ["ap-southeast-1b", "eu-central-1a"]},
-        "cluster.zones.1: eu-central-1a: this zone is not in the region ap-southeast-1: "
+        "cluster.zones[1]: eu-central-1a: this zone is not in the region ap-southeast-1: "
         "write ap-southeast-1 and a letter, as in the console's list of zones",
     ),
     (
@@ -166,12 +166,12 @@ ACK_CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"nodePools": [{"name": "base", "types": ["ecs.e-c1m1.large"]}]},
-        "cluster.nodePools.0.types: ecs.e-c1m1.large: 2 CPUs and 2 GiB are too small for a node; "
+        "cluster.nodePools[0].types: ecs.e-c1m1.large: 2 CPUs and 2 GiB are too small for a node; "
         "it takes 2 and 4: use e.g. ecs.g7.large",
     ),
     (
         {"nodePools": [{"name": "base", "types": ["ecs.ebmg7.32xlarge"]}]},
-        "cluster.nodePools.0.types: ecs.ebmg7.32xlarge: the name does not tell this type's size: "
+        "cluster.nodePools[0].types: ecs.ebmg7.32xlarge: the name does not tell this type's size: "
         "add size: {cpus: …, memoryGib: …} to the pool base",
     ),
     (
