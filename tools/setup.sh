@@ -18,6 +18,11 @@ install_packages() {
     exit 1
   fi
   echo "setup: installing ${missing[*]}" >&2
+  if [[ " ${missing[*]} " == *" cloud-init "* ]]; then
+    # Only its schema checker is wanted: it must never configure this machine at the next boot.
+    mkdir -p /etc/cloud
+    touch /etc/cloud/cloud-init.disabled
+  fi
   {
     apt-get -q -o DPkg::Lock::Timeout=300 update
     DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 \

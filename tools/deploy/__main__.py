@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from fleet.config import ExistingCluster
-from fleet.shell import passphrase, reported, warn
+from fleet.shell import cluster_of, passphrase, reported, warn
 from fleet.stack_file import Environment, load
 from tools.deploy import bundled, pulumi
 from tools.deploy.steps import StepError, fleet, run, tell
@@ -24,7 +24,12 @@ def _is_bundled(environment: Environment) -> bool:
 def up(environment: Environment, stack: str) -> None:
     """Deploy an environment: cluster, image, objects; then say where everybody works."""
     engine = pulumi.program()
-    image = bundled.start(environment.config, stack) if _is_bundled(environment) else None
+    image = None
+    if _is_bundled(environment):
+        image = bundled.start(environment.config, stack)
+    elif isinstance(environment.config.cluster, ExistingCluster):
+        # With a mistyped context and nothing else changed, `pulumi up` finds nothing to do.
+        cluster_of(environment, None).ask("get", "--raw", "/readyz")
     if engine is not None:
         pulumi.up(engine, environment.name, image)
         run("workspaces", fleet("status", "-s", stack, "--no-volumes"))
