@@ -13,8 +13,8 @@ from pulumi.runtime.config import CONFIG, is_config_secret
 
 from components.environment import FleetEnvironment, FleetEnvironmentArgs
 from components.image import RuntimeImage, RuntimeImageArgs
+from components.placement import declare_target
 from components.providers import kubernetes_providers
-from components.target import declare_target
 from fleet import __version__
 from fleet.image_tags import image_tags
 from fleet.plan import make_plan

@@ -1,7 +1,6 @@
-"""Where an environment runs: a cluster that exists, or one that the program makes.
+"""The place where an environment runs: what the program may ask of it, and the plainest one.
 
-Owns: the choice, and what the rest of the program may ask of either. Leaves out: Alibaba Cloud
-(`cloud_target`).
+Leaves out: Alibaba Cloud (`cloud_target`) and which of them it is (`placement`).
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import pulumi
 
 from components.environment import FleetEnvironment
 from components.providers import ClusterApi, KubernetesProviders
-from fleet.config import ExistingCluster, StackConfig
 from fleet.image_config import Image
 
 Sealed = Mapping[str, pulumi.Output[str]]
@@ -37,20 +35,3 @@ class Target:
         """Declare what the cluster needs beside the workspaces; return the stack outputs of it."""
         del providers, fleet, sealed
         return {}
-
-
-def declare_target(environment: str, config: StackConfig, variables: Mapping[str, str]) -> Target:
-    """Declare the cluster of an environment.
-
-    `variables` are the process's, for credentials. Raises RunError when a cloud has none.
-    """
-    if isinstance(config.cluster, ExistingCluster):
-        # Known by its environment. Were it known by its context, one `up` with a mistyped context
-        # would replace the providers in state, and mending it would replace them again, under
-        # objects that exist already.
-        identifier = f"environment:{environment}"
-        return Target(ClusterApi(identifier=identifier, context=config.cluster.context))
-    # Nearly two seconds and 40 MB of SDK that an existing cluster has no use for.
-    from components.cloud_target import CloudTarget  # noqa: PLC0415
-
-    return CloudTarget(environment, config, config.cluster, variables)

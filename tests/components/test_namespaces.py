@@ -9,8 +9,8 @@ import pulumi_kubernetes as k8s
 import pytest
 
 from components.bridge import declare
+from components.placement import declare_target
 from components.providers import kept_options
-from components.target import declare_target
 from fleet.config import StackConfig
 from fleet.manifests.types import Manifest
 from tests.components.small_fleet import deploy, is_kept, objects, plan_of
