@@ -29,6 +29,10 @@ _BATCH = 250
 _PARALLEL = 4
 # Fewer are not worth a kubectl of their own.
 _SMALL = 20
+_RETRIES = 3
+_PASSING = "the object has been modified"
+# kubectl's advice after any conflict; it does not know that ours are forced.
+_ADVICE = "Please review the fields above"
 _NAMED = re.compile(r'"(?P<name>[a-z0-9.-]+)"')
 
 
@@ -125,21 +129,20 @@ def _batches(items: Sequence[Desired], owner: Callable[[Desired], str]) -> list[
         if not batches or len(batches[-1]) + len(group) > max(size, _SMALL):
             batches.append([])
         batches[-1].extend(group)
-    return batches
+    # Neighbours are sent at once: those of one pool would wait for each other's quota.
+    return [batch for start in range(_PARALLEL) for batch in batches[start::_PARALLEL]]
 
 
 def _send(kubectl: Kubectl, batch: Sequence[Desired]) -> Reply:
-    return kubectl.run(
-        "apply",
-        "--server-side",
-        "--force-conflicts",
-        f"--field-manager={FIELD_MANAGER}",
-        "-o",
-        "name",
-        "-f",
-        "-",
-        stdin=as_list([item.manifest for item in batch]),
-    )
+    command = ("apply", "--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}")
+    text = as_list([item.manifest for item in batch])
+    reply = kubectl.run(*command, "-o", "name", "-f", "-", stdin=text)
+    for _ in range(_RETRIES):
+        # A pool's quota is written with every object and pod; the server gives up after some tries.
+        if reply.code == 0 or _PASSING not in reply.err:
+            break
+        reply = kubectl.run(*command, "-o", "name", "-f", "-", stdin=text)
+    return reply
 
 
 def _record(kubectl: Kubectl, batch: Sequence[Desired], reply: Reply, outcome: Outcome) -> None:
@@ -200,7 +203,7 @@ def _step(item: Desired) -> str:
 def _failures(kubectl: Kubectl, batch: Sequence[Desired], err: str) -> list[Failure]:
     """Return kubectl's complaints, each with the user whose object it names."""
     found: list[Failure] = []
-    for line in err.splitlines():
+    for line in err.partition(_ADVICE)[0].splitlines():
         if not line.strip() or line.startswith("Warning:"):
             continue
         names = set(_NAMED.findall(line))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,7 +12,7 @@ from fleet.kubectl import Live, part
 from fleet.live import APPLIED_HASH, KEPT_KINDS, Difference, Key, differences, key_of
 from fleet.manifests.user import USER_ID
 from fleet.names import LABEL_USER
-from fleet.plan import Plan
+from fleet.plan import Plan, UserPlan
 
 
 class Action(StrEnum):
@@ -49,6 +49,9 @@ class Changes:
     retained: tuple[str, ...]
     """Claims of users who are not in the roster, as namespace/name."""
     users: tuple[UserChange, ...]
+    stale: tuple[UserPlan, ...] = ()
+    """Users whose running pod holds a password or key that is replaced, their Deployment being as
+    it should: somebody deleted or edited their Secret."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the changes for `--json`."""
@@ -71,15 +74,29 @@ def find_changes(plan: Plan, desired: Sequence[Desired], live: Mapping[Key, Live
             differing[item.key] = diffs
     wanted = {item.key for item in desired}
     gone = [item for key, item in live.items() if key not in wanted]
+    stale = tuple(user for user in plan.users if _is_stale(user, live, differing))
     return Changes(
         apply=tuple(item for item in desired if item.key in differing),
         delete=tuple(item for item in gone if item["kind"] not in KEPT_KINDS),
         retained=tuple(sorted(_claim(item) for item in gone if _is_user_claim(item))),
         users=(
-            *_roster(plan, desired, live, differing),
+            *_roster(plan, desired, live, differing, {user.id for user in stale}),
             *_former(plan, gone),
         ),
+        stale=stale,
     )
+
+
+def _is_stale(
+    user: UserPlan, live: Mapping[Key, Live], differing: Mapping[Key, list[Difference]]
+) -> bool:
+    secret = Key("Secret", user.namespace, user.name)
+    deployment = Key("Deployment", user.namespace, user.name)
+    if not user.active or deployment not in live or secret not in differing:
+        return False
+    replaced = any(item.path.startswith("data") for item in differing[secret])
+    restarts = restart_reasons(differing.get(deployment, []))
+    return (secret not in live or replaced) and not restarts
 
 
 def _is_user_claim(item: Live) -> bool:
@@ -95,6 +112,7 @@ def _roster(
     desired: Sequence[Desired],
     live: Mapping[Key, Live],
     differing: Mapping[Key, list[Difference]],
+    stale: Collection[str],
 ) -> Iterable[UserChange]:
     touched: dict[str, list[str]] = {}
     for item in desired:
@@ -115,6 +133,8 @@ def _roster(
                 action = Action.RESUME if user.active else Action.SUSPEND
             elif reasons and user.active:
                 action = Action.RESTART
+            elif user.id in stale:
+                action, reasons = Action.RESTART, ("its Secret was changed or deleted",)
             else:
                 action, reasons = Action.UPDATE, tuple(sorted(set(touched[user.id])))
         yield UserChange(user=user.id, pool=user.pool, action=action, reasons=reasons)

@@ -25,8 +25,9 @@ from fleet.cli_options import Context, Image, Json, Stack
 from fleet.compare import changes_against_file
 from fleet.desired import resolve_image
 from fleet.kubectl import Kubectl
-from fleet.lease import held
+from fleet.lease import held, identity
 from fleet.live import KEPT_KINDS, owned
+from fleet.mending import restart_stale, undo_rolling_updates
 from fleet.plan import UserPlan, make_plan
 from fleet.progress import reporting
 from fleet.purge import purge_user
@@ -44,7 +45,6 @@ from fleet.shell import (
     say,
     say_json,
     warn,
-    whoami,
 )
 from fleet.stack_file import Environment
 from fleet.summary import outcome_lines, plan_lines
@@ -139,11 +139,13 @@ def apply(
         plan = make_plan(environment)
         reference = _image(environment, image)
         kubectl = cluster_of(environment, context)
-        with held(kubectl, environment.name, whoami()):
+        with held(kubectl, environment.name, identity()):
             changes, live = read_changes(kubectl, environment, plan, reference)
             if not take_over:
                 refuse_other_engine(environment.name, live)
             users = unready(plan.users, live, (item.key for item in changes.apply)) if wait else []
+            users += [user for user in changes.stale if wait and user not in users]
+            undo_rolling_updates(kubectl, changes, live)
             outcome = _apply(kubectl, environment.name, users, changes, timeout)
             for user_id in () if outcome.failures else plan.purge:
                 done = purge_user(kubectl, environment.name, user_id, reference)
@@ -171,6 +173,7 @@ def _apply(
     outcome = Outcome()
     with reporting() as report:
         make_objects(kubectl, changes.apply, outcome, report)
+        restart_stale(kubectl, changes)
         broken = {failure.user for failure in outcome.failures}
         users = [user for user in wait_for if user.id not in broken]
         outcome.failures.extend(wait_ready(kubectl, environment, users, timeout, report))
@@ -199,7 +202,7 @@ def destroy(
         ):
             warn("destroy: not confirmed: nothing was deleted: give --yes")
             raise SystemExit(FAILED)
-        with held(kubectl, environment.name, whoami()):
+        with held(kubectl, environment.name, identity()):
             live = owned(kubectl, environment.name)
             if not take_over:
                 refuse_other_engine(environment.name, live)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fleet.changes import Changes, find_changes
 from fleet.desired import desired_objects, resolve_image
 from fleet.live import key_of
@@ -12,7 +14,11 @@ from fleet.stack_file import Environment
 def changes_against_file(
     environment: Environment, plan: Plan, image: str, before: Environment
 ) -> Changes:
-    """Return what applying `environment` does where `before` is deployed as written."""
+    """Return what applying `environment` does where `before` is deployed as written.
+
+    `before` is taken for an earlier file of the same environment, whatever its name.
+    """
+    before = replace(before, name=environment.name)
     old = make_plan(before)
     reference = resolve_image(before.config, before.folder)
     live = {

@@ -162,6 +162,19 @@ def _keep_claim(user: UserPlan, claim: Live, live: Live | None) -> list[Problem]
     if live is None:
         return []
     spec, there = claim["spec"], live["spec"]
+    waits = "volumeName" not in there and part(live, "status").get("phase") == "Pending"
+    wanted, has_class = spec.get("storageClassName"), there.get("storageClassName")
+    if waits and wanted is not None and wanted != has_class:
+        name = f"{user.name} -n {user.namespace}"
+        return [
+            Problem(
+                "storage.className",
+                wanted,
+                f"the claim of user {user.id} still waits for class {has_class}, and a claim's"
+                " class never changes",
+                f"delete the claim, which holds nothing yet: kubectl delete pvc {name}",
+            )
+        ]
     for field in ("accessModes", "storageClassName", "volumeName"):
         if field in there:
             spec[field] = there[field]

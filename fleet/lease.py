@@ -5,7 +5,10 @@ A run that dies leaves a lease that expires after a minute, so nobody has to cle
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
+import socket
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -85,12 +88,33 @@ def _refuse_held(environment: str, spec: Live) -> None:
     renewed = spec.get("renewTime")
     if renewed is None:  # as an outside tool leaves it when it lets go
         return
+    if _died_here(str(spec.get("holderIdentity", ""))):
+        return
     free = datetime.fromisoformat(renewed) + timedelta(seconds=spec["leaseDurationSeconds"])
     if free > datetime.now(UTC):
         raise ClusterError(
             f"environment {environment}: another apply is running ({spec['holderIdentity']}): one"
             " at a time, so that neither undoes the other: wait until it ends and run this again"
         )
+
+
+def identity() -> str:
+    """Return who holds a lease: user, machine, process."""
+    return f"{getpass.getuser()}@{socket.gethostname()} process {os.getpid()}"
+
+
+def _died_here(holder: str) -> bool:
+    """Return whether the holder was a process of this machine that is gone."""
+    place, _, process = holder.rpartition(" process ")
+    if place.partition("@")[2] != socket.gethostname() or not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def _renew(kubectl: Kubectl, lease: Live, stop: threading.Event) -> None:

@@ -6,10 +6,8 @@ The only module of the command line that reads environment variables or writes t
 from __future__ import annotations
 
 import gc
-import getpass
 import json
 import os
-import socket
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -136,11 +134,6 @@ def need_existing(environment: Environment) -> None:
         rule = "fleet apply and destroy cover clusters of kind existing only"
         change = "use pulumi up and pulumi destroy"
         raise InputError([Problem("cluster.kind", environment.config.cluster.kind, rule, change)])
-
-
-def whoami() -> str:
-    """Return who holds a lease: user, machine, process."""
-    return f"{getpass.getuser()}@{socket.gethostname()} process {os.getpid()}"
 
 
 def interactive() -> bool:

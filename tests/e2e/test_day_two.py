@@ -70,7 +70,6 @@ def test_an_object_that_somebody_deleted_is_made_again(drift: Environment, kind:
     repaired(drift, kind, name)
 
 
-@pytest.mark.xfail(strict=True, reason="the new password is not given to the running pod")
 def test_a_secret_that_somebody_deleted_is_replaced_by_one_whose_password_works(
     drift: Environment,
 ) -> None:
@@ -127,7 +126,6 @@ def test_an_object_that_somebody_edited_is_put_right(
     repaired(drift, kind, name)
 
 
-@pytest.mark.xfail(strict=True, reason="server-side apply cannot take rollingUpdate away again")
 def test_an_update_strategy_that_somebody_edited_is_put_right(drift: Environment) -> None:
     """Lost otherwise: two pods of one user write one database, and every later apply fails."""
 

@@ -163,6 +163,8 @@ class Fake:
     def _raw(self, path: str) -> None:
         place = urllib.parse.urlsplit(path)
         plural = place.path.rpartition("/")[2]
+        if plural == "readyz":
+            return self.say("ok")
         if plural not in _KINDS:
             return self.complain("Error from server (NotFound): the server could not find it")
         query = urllib.parse.parse_qs(place.query)

@@ -144,6 +144,41 @@ def test_users_are_sent_side_by_side(project: Project, monkeypatch: pytest.Monke
     assert len(outcome.applied) == len(changes.apply)
 
 
+def test_a_quota_that_others_write_too_is_tried_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Kubectl.run
+    conflict = (
+        'error: Operation cannot be fulfilled on resourcequotas "pool": the object has been'
+        " modified; please apply your changes to the latest version and try again\n"
+        "Please review the fields above--they currently have other managers. Here\n"
+        "are the ways you can resolve this warning:\n"
+    )
+    refusals = [conflict, conflict]
+
+    def busy(self: Kubectl, *arguments: str, **options: Any) -> Reply:
+        if arguments[0] == "apply" and refusals:
+            return Reply(code=1, out="", err=refusals.pop())
+        return answer(self, *arguments, **options)
+
+    monkeypatch.setattr(Kubectl, "run", busy)
+    assert "failures" in project.apply("--json").json
+    assert len(project.objects("Deployment")) == 2
+
+
+def test_a_conflict_that_stays_is_told_without_kubectls_advice(project: Project) -> None:
+    err = (
+        "error: Operation cannot be fulfilled: the object has been modified\n"
+        "Please review the fields above--they currently have other managers. Here\n"
+        "are the ways you can resolve this warning:\n"
+    )
+    project.faults({"when": ["object Service oc-bob"], "err": err})
+    done = project.fleet("apply", "-s", "t")
+    assert done.code == 1
+    assert "Please review" not in done.err
+    assert "are the ways" not in done.err
+
+
 def test_secrets_reach_kubectl_on_standard_input_only(project: Project) -> None:
     project.apply()
     secret = project.object("Secret", "oc-alice")["data"]["password"]

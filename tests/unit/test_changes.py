@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from fleet.changes import Action, Changes, UserChange, restart_reasons
+from fleet.changes import Action, Changes, UserChange, find_changes, restart_reasons
 from fleet.compare import changes_against_file
-from fleet.live import Difference
+from fleet.desired import desired_objects
+from fleet.live import Difference, Key
 from tests.fakes.project import IMAGE, Project, new_project
 
 
@@ -42,6 +43,21 @@ def test_a_new_user_is_created_and_the_others_are_not_touched(project: Project) 
     assert of(changes, "carol").action is Action.CREATE
     assert {item.user.id for item in changes.apply if item.user} == {"carol"}
     assert len(changes.apply) == 5
+
+
+def test_a_runtime_whose_secret_is_gone_or_edited_restarts_and_nobody_else(
+    project: Project,
+) -> None:
+    plan = project.plan()
+    desired = desired_objects(project.environment(), plan, IMAGE, {})
+    live = {item.key: item.manifest for item in desired}
+    key = Key("Secret", "opencode-t--default", "oc-alice")
+    edited = {**live[key], "data": {"password": "b3RoZXI="}}
+    for there in ({**live, key: edited}, {k: v for k, v in live.items() if k != key}):
+        changes = find_changes(plan, desired, there)
+        assert [user.id for user in changes.stale] == ["alice"]
+        assert of(changes, "alice").action is Action.RESTART
+        assert of(changes, "bob").action is Action.NONE
 
 
 def test_a_user_who_goes_is_removed_and_the_claim_retained(project: Project) -> None:

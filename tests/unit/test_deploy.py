@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.kubectl import ClusterError
 from tests.fakes.project import Project, new_project
 from tools.deploy import __main__ as deploy
 from tools.deploy import bundled, pulumi
@@ -81,6 +82,17 @@ def test_with_pulumi_it_is_pulumi_up(
     assert found[1].startswith("pulumi up --stack t --yes --skip-preview")
     assert found[2].startswith("fleet status -s t")
     assert found[3].startswith("pulumi destroy --stack t --yes")
+
+
+def test_a_cluster_that_is_away_ends_it_before_any_step(
+    project: Project, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine(monkeypatch, "/usr/bin/pulumi")
+    err = "The connection to the server 127.0.0.1:6443 was refused: connection refused\n"
+    project.faults({"when": ["call", "readyz"], "err": err})
+    with pytest.raises(ClusterError, match="does not answer"):
+        deploy.up(project.environment(), "t")
+    assert steps == []
 
 
 def test_pulumi_can_be_told_to_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:

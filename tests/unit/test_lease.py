@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from fleet.kubectl import ClusterError
-from fleet.lease import SECONDS, held
+from fleet.lease import SECONDS, held, identity
 from tests.fakes.project import Project, new_project
 
 
@@ -120,3 +122,22 @@ def test_a_run_that_lost_it_neither_renews_nor_deletes_the_next_ones(
 def test_environments_do_not_wait_for_each_other(project: Project) -> None:
     with held(project.kubectl, "t", "me"), held(project.kubectl, "u", "me"):
         assert len(project.objects("Lease")) == 2
+
+
+def test_a_run_that_died_on_this_machine_blocks_nobody(project: Project) -> None:
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait()
+    holder = f"carol@{socket.gethostname()} process {gone.pid}"
+    project.put(lease(1, holder))
+    with held(project.kubectl, "t", "me"):
+        (found,) = project.objects("Lease")
+        assert found["spec"]["holderIdentity"] == "me"
+
+
+def test_a_run_that_lives_on_this_machine_is_waited_for(project: Project) -> None:
+    project.put(lease(1, identity()))
+    with (
+        pytest.raises(ClusterError, match="another apply is running"),
+        held(project.kubectl, "t", "me"),
+    ):
+        pass

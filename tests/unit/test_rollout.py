@@ -148,7 +148,7 @@ def test_what_waiting_does_not_mend_ends_it_for_that_user_at_once(
 @pytest.mark.parametrize(
     "status",
     [
-        {"startTime": stamp(2), "containerStatuses": [waiting("ErrImagePull", "no such host")]},
+        {"containerStatuses": [waiting("ErrImagePull", "no such host")]},
         {"containerStatuses": [waiting("CrashLoopBackOff", restarts=1)]},
         {"initContainerStatuses": [waiting("PodInitializing")]},
         {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes: cpu"}]},
@@ -157,7 +157,7 @@ def test_what_waiting_does_not_mend_ends_it_for_that_user_at_once(
 def test_what_may_mend_itself_is_waited_for(project: Project, status: dict[str, Any]) -> None:
     project.apply()
     unready(project)
-    project.put(pod("bob", status))
+    project.put(pod("bob", {"startTime": stamp(2), **status}))
     begun = time.monotonic()
     assert len(wait(project, 0.5)) == 1
     assert time.monotonic() - begun >= 0.5

@@ -49,9 +49,6 @@ class PulumiRun:
                 "PULUMI_BACKEND_URL": f"file://{environment.folder}/state",
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
                 "FLEET_IMAGE": environment.image,
-                # The environment this suite runs in holds the SDKs already.
-                "UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv"),
-                "UV_NO_SYNC": "1",
             },
             capture_output=True,
             text=True,
