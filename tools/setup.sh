@@ -37,12 +37,15 @@ install_packages() {
 install_uv() {
   command -v uv >/dev/null && return 0
   if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install_packages python3-venv; fi
-  echo "setup: installing uv $UV_VERSION (link in ~/.local/bin)" >&2
+  # Where a shell finds it: root's PATH seldom has ~/.local/bin.
+  local folder="$HOME/.local/bin"
+  if [[ -w /usr/local/bin ]]; then folder=/usr/local/bin; fi
+  echo "setup: installing uv $UV_VERSION (link in $folder)" >&2
   python3 -m venv "$cache/uv"
   "$cache/uv/bin/pip" install --quiet --disable-pip-version-check "uv==$UV_VERSION"
-  mkdir -p "$HOME/.local/bin"
-  ln -sfn "$cache/uv/bin/uv" "$HOME/.local/bin/uv"
-  export PATH="$HOME/.local/bin:$PATH"
+  mkdir -p "$folder"
+  ln -sfn "$cache/uv/bin/uv" "$folder/uv"
+  export PATH="$folder:$PATH"
 }
 
 mkdir -p "$cache"
