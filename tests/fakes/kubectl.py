@@ -1,7 +1,6 @@
 """A `kubectl` that keeps objects in a folder: for error paths and for what a command asks of it.
 
-Started as a program. It records every call and can be told to fail. It decides nothing as an API
-server would; what a real server answers is what the end-to-end tests are for.
+Started as a program. It records every call and can be told to fail; it decides nothing.
 """
 
 from __future__ import annotations
