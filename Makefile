@@ -6,7 +6,7 @@ RUN := uv run --no-sync
 SHELL_FILES = tools/setup.sh .ci/run image/bin/fleet-init image/bin/fleet-start \
   fleet/cloud_files/*.sh
 
-.PHONY: help setup up down clean-data test lint format schema unit smoke e2e scan image-test bench
+.PHONY: help setup up down clean-data test lint format schema unit smoke e2e image-test bench
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,9 +50,6 @@ smoke: ## A few end-to-end tests against the deployed ENV
 e2e: ## The whole end-to-end suite (bundled cluster, or FLEET_E2E_CONTEXT)
 	@tools/setup.sh chromium
 	@$(RUN) pytest -q -m e2e tests/e2e
-
-scan: setup ## checkov over the cloud resources that the program declares
-	@$(RUN) pytest -q tests/components/scan_checkov.py
 
 image-test: setup ## Tests of the runtime image (needs a Docker daemon)
 	@$(RUN) pytest -q -m image tests/image

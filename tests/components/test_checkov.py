@@ -1,7 +1,6 @@
 """An outside scanner over what both kinds of cluster declare; every exception has its reason.
 
-Not part of the default run (the scanner takes longer to start than all other tests together):
-`pytest tests/components/scan_checkov.py`. Needs uv, which installs the scanner on first use.
+Needs uv, which installs the scanner on first use, apart from the project's own environment.
 """
 
 from __future__ import annotations
