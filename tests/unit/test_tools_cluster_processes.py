@@ -84,6 +84,10 @@ def test_a_started_process_has_a_session_of_its_own_and_its_output_in_the_log(
         time.sleep(0.02)
     assert last_lines(log, 5) == "hello"
     assert identity in children([os.getpid()])
+    deadline = time.monotonic() + 20
+    # The shell has written; it becomes `sleep` a moment later.
+    while identity not in with_argument("sleep", "60") and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert identity in with_argument("sleep", "60")
     end([identity], grace=5)
     os.waitpid(identity.pid, 0)
