@@ -9,7 +9,7 @@ from typing import Any
 
 from fleet.desired import Desired
 from fleet.kubectl import Live, part
-from fleet.live import APPLIED_HASH, KEPT_KINDS, Difference, Key, differences, key_of
+from fleet.live import KEPT_KINDS, Difference, Key, differences, key_of
 from fleet.manifests.user import USER_ID
 from fleet.names import LABEL_USER
 from fleet.plan import Plan, UserPlan
@@ -176,8 +176,3 @@ def restart_reasons(diffs: Iterable[Difference]) -> tuple[str, ...]:
         reason = next((word for mark, word in _REASONS if mark in item.path), item.path)
         found[reason] = None
     return tuple(found)
-
-
-def without_hash(diffs: Iterable[Difference]) -> list[Difference]:
-    """Return the differences that a person would call one."""
-    return [item for item in diffs if APPLIED_HASH not in item.path]

@@ -14,10 +14,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from fleet.config import StackConfig
 from fleet.image_config import Image, ImageMode, Reference
-from fleet.model import Problem, shown
 from fleet.problems import from_pydantic
-from fleet.secrecy import HIDDEN, names_secret
-from fleet.stack_file import PROJECT, STRUCTURED_KEYS, Environment, InputError, parse_values
+from fleet.secrecy import names_secret
+from fleet.stack_file import (
+    PROJECT,
+    STRUCTURED_KEYS,
+    Environment,
+    InputError,
+    misplaced,
+    parse_values,
+)
 
 _OPTIONAL = frozenset(
     item.alias or name for name, item in StackConfig.model_fields.items() if not item.is_required()
@@ -34,7 +40,7 @@ def engine_input(
     prefix = f"{PROJECT}:"
     own = {key.removeprefix(prefix): text for key, text in config.items() if key.startswith(prefix)}
     secrets = {key.removeprefix(prefix) for key in secret_keys if key.startswith(prefix)}
-    problems = [_misplaced(key) for key in _misplaced_keys(own, secrets)]
+    problems = [misplaced(key) for key in _misplaced_keys(own, secrets)]
     hidden = secrets | {problem.key for problem in problems}
     values = {key: _value(key, text) for key, text in own.items() if key not in hidden}
     values = {key: item for key, item in values.items() if item or key not in _OPTIONAL}
@@ -79,13 +85,3 @@ def _misplaced_keys(own: Mapping[str, str], secrets: Collection[str]) -> list[st
         if key not in STRUCTURED_KEYS and key not in secrets and names_secret(key)
     ]
     return sorted([*clear, *(key for key in secrets if key in STRUCTURED_KEYS)])
-
-
-def _misplaced(key: str) -> Problem:
-    if key in STRUCTURED_KEYS:
-        rule = "a secret stands inside a structured key"
-        change = "give it a top-level key of its own and refer to it by that name"
-        return Problem(key, HIDDEN, rule, change)
-    rule = "a secret stands in the file in clear text"
-    change = f"seal it: fleet secret {key} -s ENV; and change it where it was issued"
-    return Problem(shown(key), HIDDEN, rule, change)

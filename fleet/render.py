@@ -6,7 +6,6 @@ Pulumi fill it, or an operator does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -89,9 +88,3 @@ def _kustomization(files: Iterable[str]) -> dict[str, object]:
         "kind": "Kustomization",
         "resources": list(files),
     }
-
-
-def as_json(files: dict[str, list[Manifest]]) -> str:
-    """Return all objects as one JSON List."""
-    items = [item for objects in files.values() for item in objects]
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})

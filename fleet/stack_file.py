@@ -191,17 +191,24 @@ def _split(
         secure = held.get("secure")
         if key not in STRUCTURED_KEYS and isinstance(secure, str) and len(held) == 1:
             sealed[key] = secure
-        elif key in STRUCTURED_KEYS and "secure" in held and len(held) == 1:
-            rule = "a secret stands inside a structured key"
-            change = "give it a top-level key of its own and refer to it by that name"
-            problems.append(Problem(key, HIDDEN, rule, change))
-        elif key not in STRUCTURED_KEYS and names_secret(key) and value is not None:
-            rule = "a secret stands in the file in clear text"
-            change = f"seal it: fleet secret {key} -s ENV; and change it where it was issued"
-            problems.append(Problem(shown(key), HIDDEN, rule, change))
+        elif (key in STRUCTURED_KEYS and "secure" in held and len(held) == 1) or (
+            key not in STRUCTURED_KEYS and names_secret(key) and value is not None
+        ):
+            problems.append(misplaced(key))
         else:
             values[key] = value
     return values, sealed, problems
+
+
+def misplaced(key: str) -> Problem:
+    """Return the problem of a secret in a structured key, or in clear under a key of its own."""
+    if key in STRUCTURED_KEYS:
+        rule = "a secret stands inside a structured key"
+        change = "give it a top-level key of its own and refer to it by that name"
+        return Problem(key, HIDDEN, rule, change)
+    rule = "a secret stands in the file in clear text"
+    change = f"seal it: fleet secret {key} -s ENV; and change it where it was issued"
+    return Problem(shown(key), HIDDEN, rule, change)
 
 
 def mapping(value: object) -> dict[str, object]:
