@@ -144,14 +144,24 @@ def _fatal(pod: Live) -> str | None:
         reason, message = wait.get("reason", ""), wait.get("message", "")
         if reason in _HOPELESS or (reason in _PULL and _old(pod)):
             return f"{reason}: {shown_long(message)}"
-        if reason == "CrashLoopBackOff" and state["restartCount"] >= _STUCK:
-            ended = part(part(state, "lastState"), "terminated")
-            why = ended.get("reason", "Error")
-            return (
-                f"container {state['name']} ends again and again ({why}, exit code"
-                f" {ended.get('exitCode')}): see `fleet logs`"
-            )
+        ended = _ended(state)
+        if ended and state["restartCount"] >= _STUCK:
+            return f"container {state['name']} ends again and again ({ended}): see `fleet logs`"
     return None
+
+
+def _ended(state: Live) -> str | None:
+    """Return how a container that is to run failed last; None while it runs or was not started.
+
+    Between two tries the kubelet shows it as waiting (CrashLoopBackOff) or still as terminated.
+    """
+    if part(state["state"], "waiting").get("reason") == "CrashLoopBackOff":
+        ended = part(part(state, "lastState"), "terminated")
+    else:
+        ended = part(state["state"], "terminated")
+        if ended.get("exitCode", 0) == 0:
+            return None
+    return f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}"
 
 
 def _old(pod: Live) -> bool:
@@ -179,6 +189,8 @@ def _pending(pod: Live) -> str | None:
         wait = part(state["state"], "waiting")
         if wait.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
             return f"{wait.get('reason')}: {shown_long(wait.get('message', ''))}"
+        if ended := _ended(state):
+            return f"container {state['name']} ended ({ended}): see `fleet logs`"
     return None
 
 

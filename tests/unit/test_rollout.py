@@ -58,6 +58,13 @@ def wait(project: Project, timeout: float = 30) -> list[str]:
     return [str(item) for item in failures]
 
 
+def ended(code: int, restarts: int) -> dict[str, Any]:
+    """Return the status of a container as some kubelets leave it between two tries."""
+    reason = "Error" if code else "Completed"
+    state = {"terminated": {"reason": reason, "exitCode": code}}
+    return {"name": "opencode", "restartCount": restarts, "state": state}
+
+
 def silent(step: str, done: int, total: int, waiting: Sequence[str] = ()) -> None:
     """Report nothing."""
     del step, done, total, waiting
@@ -130,6 +137,10 @@ def test_an_old_pod_beside_the_new_one_is_not_ready(project: Project) -> None:
             "container opencode ends again and again (OOMKilled, exit code 137)",
         ),
         (
+            {"initContainerStatuses": [ended(1, restarts=3)]},
+            "container opencode ends again and again (Error, exit code 1): see `fleet logs`",
+        ),
+        (
             {"containerStatuses": [waiting("CreateContainerConfigError", "no secret")]},
             "CreateContainerConfigError: no secret",
         ),
@@ -151,6 +162,8 @@ def test_what_waiting_does_not_mend_ends_it_for_that_user_at_once(
         {"containerStatuses": [waiting("ErrImagePull", "no such host")]},
         {"containerStatuses": [waiting("CrashLoopBackOff", restarts=1)]},
         {"initContainerStatuses": [waiting("PodInitializing")]},
+        {"initContainerStatuses": [ended(1, restarts=1)]},
+        {"initContainerStatuses": [ended(0, restarts=3)]},
         {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes: cpu"}]},
     ],
 )
@@ -170,6 +183,14 @@ def test_a_pod_no_node_takes_is_told_when_time_is_up(project: Project) -> None:
     project.put(pod("bob", {"conditions": [condition]}))
     (line,) = wait(project, 0)
     assert line.endswith("no node takes the pod: 0/1 nodes: too little cpu")
+
+
+def test_a_container_that_ended_is_told_when_time_is_up(project: Project) -> None:
+    project.apply()
+    unready(project)
+    project.put(pod("bob", {"initContainerStatuses": [ended(1, restarts=0)]}))
+    (line,) = wait(project, 0)
+    assert line.endswith("container opencode ended (Error, exit code 1): see `fleet logs`")
 
 
 def test_a_pod_that_ends_is_not_the_cause(project: Project) -> None:
