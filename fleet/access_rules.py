@@ -78,31 +78,32 @@ def network_problems(network: Network) -> Iterator[Problem]:
 
 
 def _allowed(network: Network) -> Iterator[Problem]:
-    for index, item in enumerate(network.allow):
-        key = f"network.allow[{index}].cidr"
-        if not overlaps_private(item.cidr):
+    opened = [(f"network.allow[{n}].cidr", item.cidr) for n, item in enumerate(network.allow)]
+    opened += [(f"network.dnsAddresses[{n}]", one) for n, one in enumerate(network.dns_addresses)]
+    for key, value in opened:
+        if not overlaps_private(value):
             rule = "public addresses are reachable already; this list opens private ones"
-            yield Problem(key, item.cidr, rule, "remove it")
-        elif ipaddress.ip_network(item.cidr).num_addresses > _WIDEST:
+            yield Problem(key, value, rule, "remove it")
+        elif ipaddress.ip_network(value).num_addresses > _WIDEST:
             yield Problem(
                 key,
-                item.cidr,
+                value,
                 "private endpoints are allowed one by one, at most a /16 (IPv6: a /112)",
                 "name the endpoint's own network, e.g. 10.1.2.3/32",
             )
-        elif any(_overlap(item.cidr, address) for address in METADATA):
+        elif any(_overlap(value, address) for address in METADATA):
             yield Problem(
                 key,
-                item.cidr,
+                value,
                 "it holds the cloud's metadata address, which hands out the machine's credentials",
                 "name the endpoint's own network, e.g. 10.1.2.3/32",
             )
         for other, denied in enumerate(network.deny):
-            if _overlap(item.cidr, denied):
+            if _overlap(value, denied):
                 yield Problem(
                     f"network.deny[{other}]",
                     denied,
-                    f"it overlaps network.allow[{index}], {item.cidr}",
+                    f"it overlaps {key.removesuffix('.cidr')}, {value}",
                     "narrow one of them, so that it is clear what holds",
                 )
 

@@ -15,6 +15,7 @@ from fleet.alicloud.config import AckCluster, VmCluster
 from fleet.image_config import Image
 from fleet.model import Model
 from fleet.scalars import (
+    Address,
     BaseUrl,
     Cidr,
     CpuQuantity,
@@ -235,6 +236,8 @@ class Network(Model):
     """More ranges to close: a VPC with public addresses, say."""
     dns: Peer = Peer(namespace="kube-system", pod_labels={"k8s-app": "kube-dns"})
     """The cluster's DNS servers."""
+    dns_addresses: Annotated[tuple[Address, ...], Field(max_length=8)] = ()
+    """Resolvers that are no pods: NodeLocal DNSCache (169.254.20.10), one on the node itself."""
 
 
 class StackConfig(Model):

@@ -126,6 +126,17 @@ def _cidr(value: str) -> str:
     return str(network)
 
 
+def _address(value: str) -> str:
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        rule = "an address has no name, prefix or port"
+        raise broken(rule, "write it like 169.254.20.10") from None
+    if "%" in value or getattr(address, "ipv4_mapped", None):
+        raise broken("an address has no interface and no other spelling", "write it plainly")
+    return str(address)
+
+
 def _domain(value: str) -> str:
     if not _DOMAIN.fullmatch(value):
         raise broken(
@@ -242,6 +253,7 @@ MemoryQuantity = Annotated[
     _QUANTITY,
 ]
 Cidr = Annotated[str, AfterValidator(_cidr)]
+Address = Annotated[str, AfterValidator(_address)]
 Domain = Annotated[str, AfterValidator(_domain), _schema(_DOMAIN, 253)]
 SecretKey = Annotated[str, AfterValidator(_secret_key), _schema(_SECRET_KEY, 63)]
 BaseUrl = Annotated[str, Field(max_length=2048), AfterValidator(_url)]

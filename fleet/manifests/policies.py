@@ -6,6 +6,7 @@ pods labelled as agent-control reach the runtimes and the API server instead.
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
 from fleet.config import Peer
@@ -87,7 +88,10 @@ def _control_exits() -> list[dict[str, Any]]:
 
 def _names(pool: PoolPlan) -> dict[str, Any]:
     ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
-    return {"to": [_peer(pool.network.dns)], "ports": ports}
+    resolvers = [
+        {"ipBlock": {"cidr": str(ip_network(address))}} for address in pool.network.dns_addresses
+    ]
+    return {"to": [_peer(pool.network.dns), *resolvers], "ports": ports}
 
 
 def _exits(pool: PoolPlan) -> list[dict[str, Any]]:

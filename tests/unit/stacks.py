@@ -81,6 +81,7 @@ FULL: Values = {
         "allow": [{"cidr": "10.1.2.3/32", "port": 8000}],
         "deny": ["47.0.0.0/16"],
         "dns": {"namespace": "kube-system", "podLabels": {"k8s-app": "kube-dns"}},
+        "dnsAddresses": ["169.254.20.10"],
     },
     "users": [
         {
@@ -133,11 +134,19 @@ def without(values: Values, path: str) -> Values:
     return changed
 
 
+class _Plain(yaml.CSafeDumper):
+    """Writes a value out as often as it stands there: stack files have no aliases."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the name is PyYAML's
+        """Return that no value becomes an alias."""
+        return True
+
+
 def text_of(values: Mapping[str, object], **others: object) -> str:
     """Return values as the text of a stack file; `others` are top-level keys beside `config:`."""
     config = {f"{PROJECT}:{key}": value for key, value in values.items()}
     return yaml.dump(
-        {"config": config, **others}, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True
+        {"config": config, **others}, Dumper=_Plain, sort_keys=False, allow_unicode=True
     )
 
 

@@ -1,6 +1,7 @@
 """Who reaches whom, judged by a program that knows nothing of ours: network-config-analyzer.
 
-It runs in an environment of its own (`uv tool run`), since it pins other versions of our libraries.
+The table is in tests/reachability.py. The analyzer runs in an environment of its own (`uv tool
+run`), since it pins other versions of our libraries.
 """
 
 from __future__ import annotations
@@ -9,67 +10,56 @@ import ipaddress
 import json
 import shutil
 import subprocess
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import yaml
 
-from fleet.names import user_labels
+from tests.reachability import (
+    ALLOWED,
+    DENIED,
+    ENTRANCE,
+    NETWORK,
+    OTHER,
+    PODS,
+    POOL,
+    SHOP,
+    SYSTEM,
+    USERS,
+    Pod,
+    Way,
+    way,
+)
 from tests.unit.deployed import deploy
 from tests.unit.stacks import SMALL, Values
 
 ANALYZER = "network-config-analyzer==2.1.0"
-POOL, OTHER = "opencode-test--default", "opencode-test--lab"
+NAMESPACES = {
+    POOL: "opencode-test--default",
+    OTHER: "opencode-test--lab",
+    ENTRANCE: "ingress-nginx",
+    SYSTEM: "kube-system",
+    SHOP: "shop",
+}
 VALUES: Values = {
     **SMALL,
     "pools": {"lab": {}},
-    "users": [{"id": "alice"}, {"id": "bob"}, {"id": "carol", "pool": "lab"}],
-    "network": {
-        "allow": [{"cidr": "10.1.2.3/32", "port": 8000}, {"cidr": "fd00:1::5/128", "port": 443}],
-        "deny": ["47.0.0.0/16", "2a00:1::/32"],
-    },
+    "users": USERS,
+    "network": NETWORK,
     "access": {
         "domain": "fleet.localhost",
         "tls": "none",
-        "controller": {"namespace": "ingress-nginx", "podLabels": {"app": "controller"}},
+        "controller": {"namespace": NAMESPACES[ENTRANCE], "podLabels": {"app": "controller"}},
     },
 }
-CONTROL = {"opencode-fleet/role": "agent-control"}
 
 
-@dataclass(frozen=True)
-class Pod:
-    """A pod of the evaluated cluster."""
-
-    name: str
-    namespace: str
-    labels: dict[str, str]
-
-    def manifest(self) -> dict[str, Any]:
-        """Return the pod as the analyzer reads it."""
-        metadata = {"name": self.name, "namespace": self.namespace, "labels": self.labels}
-        spec = {"containers": [{"name": "main", "image": "x"}]}
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-
-
-PODS = {
-    pod.name: pod
-    for pod in (
-        Pod("alice", POOL, user_labels("test", "default", "alice")),
-        Pod("bob", POOL, user_labels("test", "default", "bob")),
-        Pod("carol", OTHER, user_labels("test", "lab", "carol")),
-        Pod("control", POOL, CONTROL),
-        Pod("lab-control", OTHER, CONTROL),
-        Pod("debug", POOL, {"app": "debug"}),
-        Pod("ingress", "ingress-nginx", {"app": "controller"}),
-        Pod("webhook", "ingress-nginx", {"app": "webhook"}),
-        Pod("dns", "kube-system", {"k8s-app": "kube-dns"}),
-        Pod("metrics", "kube-system", {"k8s-app": "metrics-server"}),
-        Pod("shop", "shop", {"app": "controller"}),
-        Pod("impostor", "shop", CONTROL),
-    )
-}
+def manifest(pod: Pod) -> dict[str, Any]:
+    """Return the pod as the analyzer reads it."""
+    labels = pod.labels_in("test")
+    metadata = {"name": pod.name, "namespace": NAMESPACES[pod.part], "labels": labels}
+    spec = {"containers": [{"name": "main", "image": "x"}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +72,13 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     policies = deploy(VALUES, root).of("NetworkPolicy")
     namespaces = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-        for name in sorted({pod.namespace for pod in PODS.values()})
+        for name in sorted(NAMESPACES.values())
         for labels in [{"kubernetes.io/metadata.name": name}]
     ]
     files: dict[str, list[dict[str, Any]]] = {
         "policies": policies,
         "namespaces": namespaces,
-        "pods": [pod.manifest() for pod in PODS.values()],
+        "pods": [manifest(pod) for pod in PODS.values()],
     }
     for name, objects in files.items():
         (root / f"{name}.yaml").write_text(yaml.safe_dump_all(objects), encoding="utf-8")
@@ -112,7 +102,7 @@ def matches(rule: dict[str, Any], side: str, place: str) -> bool:
     """Return whether one side of an allowed connection holds a pod or an address."""
     if place in PODS:
         pod = PODS[place]
-        return pod.namespace in rule.get(f"{side}_ns", []) and any(
+        return NAMESPACES[pod.part] in rule.get(f"{side}_ns", []) and any(
             chosen(text, pod) for text in rule[f"{side}_pods"]
         )
     address = ipaddress.ip_address(place)
@@ -125,7 +115,7 @@ def chosen(text: str, pod: Pod) -> bool:
     if "=" not in text:
         return text in ("*", pod.name)
     pairs = dict(part.split("=", 1) for part in text.split(" and "))
-    return pairs.items() <= pod.labels.items()
+    return pairs.items() <= pod.labels_in("test").items()
 
 
 def carries(connection: Any, protocol: str, port: int) -> bool:
@@ -145,113 +135,26 @@ def inside(item: int | str, port: int) -> bool:
     return int(first) <= port <= int(last or first)
 
 
-def allowed(rules: list[dict[str, Any]], way: str) -> bool:
-    """Return whether `source > target protocol/port` is allowed."""
-    source, target = (part.strip() for part in way.split(" > "))
-    target, port = target.rsplit(" ", 1)
-    protocol, number = port.split("/")
+def allowed(rules: list[dict[str, Any]], one: Way) -> bool:
+    """Return whether a row of the table is allowed."""
     return any(
-        matches(rule, "src", source)
-        and matches(rule, "dst", target)
-        and any(carries(item, protocol, int(number)) for item in rule["connection"])
+        matches(rule, "src", one.source)
+        and matches(rule, "dst", one.target)
+        and any(carries(item, one.protocol, one.port) for item in rule["connection"])
         for rule in rules
     )
 
 
-ALLOWED = [
-    "ingress > alice TCP/4096",
-    "ingress > carol TCP/4096",
-    "control > alice TCP/4096",
-    "control > bob TCP/4096",
-    "lab-control > carol TCP/4096",
-    "control > 172.16.0.1 TCP/6443",
-    "control > 10.96.0.1 TCP/443",
-    "control > dns UDP/53",
-    "alice > dns UDP/53",
-    "alice > dns TCP/53",
-    "alice > 1.1.1.1 TCP/443",
-    "alice > 8.8.8.8 TCP/22",
-    "alice > 2606:4700::1 TCP/443",
-    "alice > 10.1.2.3 TCP/8000",
-    "alice > fd00:1::5 TCP/443",
-    "carol > 1.1.1.1 TCP/443",
-    "shop > metrics TCP/443",
-]
-DENIED = [
-    # From outside and from other pods.
-    "1.1.1.1 > alice TCP/4096",
-    "10.0.0.1 > alice TCP/4096",
-    "ingress > alice TCP/22",
-    "ingress > alice UDP/4096",
-    "webhook > alice TCP/4096",
-    "shop > alice TCP/4096",
-    "impostor > alice TCP/4096",
-    "control > carol TCP/4096",
-    "lab-control > alice TCP/4096",
-    "dns > alice TCP/4096",
-    "metrics > alice TCP/4096",
-    "debug > alice TCP/4096",
-    "carol > alice TCP/4096",
-    "bob > alice TCP/4096",
-    "alice > bob TCP/4096",
-    "alice > control TCP/443",
-    "alice > debug TCP/80",
-    "ingress > debug TCP/4096",
-    "ingress > control TCP/4096",
-    # Inside the cluster.
-    "alice > dns TCP/443",
-    "alice > metrics UDP/53",
-    "alice > ingress TCP/443",
-    "alice > shop TCP/80",
-    # Credentials of the machine.
-    "alice > 100.100.100.200 TCP/80",
-    "alice > 169.254.169.254 TCP/80",
-    "alice > fd00:ec2::254 TCP/80",
-    "bob > 100.100.100.200 TCP/80",
-    "carol > 100.100.100.200 TCP/80",
-    "debug > 100.100.100.200 TCP/80",
-    "control > 100.100.100.200 TCP/80",
-    # Private ranges, link-local and the like.
-    "alice > 10.0.0.1 TCP/443",
-    "alice > 10.1.2.3 TCP/443",
-    "alice > 10.1.2.4 TCP/8000",
-    "alice > 172.16.0.1 TCP/6443",
-    "alice > 172.31.255.254 TCP/443",
-    "alice > 192.168.0.1 TCP/443",
-    "alice > 100.64.0.1 TCP/443",
-    "alice > 127.0.0.1 TCP/80",
-    "alice > 169.254.20.10 UDP/53",
-    "alice > 224.0.0.1 UDP/5353",
-    "alice > 198.18.0.1 TCP/443",
-    "alice > fd00::1 TCP/443",
-    "alice > fd00:1::5 TCP/80",
-    "alice > fe80::1 TCP/443",
-    "alice > fec0::1 TCP/443",
-    "alice > ::1 TCP/80",
-    "alice > 64:ff9b::a00:1 TCP/443",
-    "alice > 2002:a00:1::1 TCP/443",
-    "alice > ff02::1 UDP/5353",
-    # What the stack file closes besides.
-    "alice > 47.0.1.1 TCP/443",
-    "alice > 2a00:1::1 TCP/443",
-    # Other pods of the namespace have nothing at all.
-    "debug > 1.1.1.1 TCP/443",
-    "debug > dns UDP/53",
-    "control > 1.1.1.1 TCP/80",
-    "control > shop TCP/80",
-]
-
-
-@pytest.mark.parametrize("way", ALLOWED)
+@pytest.mark.parametrize("row", ALLOWED)
 def test_what_runtimes_and_their_control_need_is_allowed(
-    way: str, rules: list[dict[str, Any]]
+    row: str, rules: list[dict[str, Any]]
 ) -> None:
-    assert allowed(rules, way)
+    assert allowed(rules, way(row))
 
 
-@pytest.mark.parametrize("way", DENIED)
-def test_everything_else_is_denied(way: str, rules: list[dict[str, Any]]) -> None:
-    assert not allowed(rules, way)
+@pytest.mark.parametrize("row", DENIED)
+def test_everything_else_is_denied(row: str, rules: list[dict[str, Any]]) -> None:
+    assert not allowed(rules, way(row))
 
 
 def test_the_analyzers_words_are_all_understood(rules: list[dict[str, Any]]) -> None:
