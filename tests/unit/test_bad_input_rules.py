@@ -7,32 +7,20 @@ from typing import Any
 
 import pytest
 
+from tests.unit.broken import values_of
 from tests.unit.stacks import (
     FULL,
     SECRETS,
     SMALL,
-    Values,
     corpus,
     lines_of,
     lines_of_file,
     text_of,
     unclear,
-    with_value,
-    without,
 )
 
 CASES = corpus("rules.yaml")
 NAMED = pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-
-
-def values_of(case: dict[str, Any]) -> Values:
-    """Return the small valid file with a case's changes."""
-    values = SMALL
-    for path in case.get("unset", []):
-        values = without(values, path)
-    for path, value in case.get("set", {}).items():
-        values = with_value(values, path, value)
-    return values
 
 
 def test_the_files_that_cases_start_from_are_valid(shared_folder: Path) -> None:

@@ -10,35 +10,17 @@ from typing import Any
 import pytest
 
 from fleet.scene_files import MAX_SCENE_BYTES, MAX_SCENE_FILES, read_scene
-from tests.unit.stacks import corpus, lay_scene, unclear
+from tests.unit.broken import SCENE, lay
+from tests.unit.stacks import corpus, unclear
 
 CASES = corpus("scenes.yaml")
-KEY, PATH = "scenes.coding.path", "scenes/coding"
+KEY, PATH = "scenes.coding.path", SCENE
 
 
 def lines_of_scene(root: Path, path: str = PATH) -> list[str]:
     """Return the problem lines of a scene folder."""
     _, problems = read_scene(KEY, root, path)
     return [str(problem) for problem in problems]
-
-
-def lay(case: dict[str, Any], root: Path) -> Path:
-    """Lay a good scene with a case's changes."""
-    scene = root / PATH
-    lay_scene(scene)
-    for name in case.get("remove", []):
-        (scene / name).unlink()
-    for name in case.get("folders", []):
-        (scene / name).mkdir(parents=True)
-    contents = {name: text.encode() for name, text in case.get("files", {}).items()}
-    contents |= {name: bytes.fromhex(text) for name, text in case.get("bytes", {}).items()}
-    for name, content in contents.items():
-        (scene / name).parent.mkdir(parents=True, exist_ok=True)
-        (scene / name).write_bytes(content)
-    for name, target in case.get("links", {}).items():
-        (scene / name).parent.mkdir(parents=True, exist_ok=True)
-        (scene / name).symlink_to(target)
-    return scene
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
