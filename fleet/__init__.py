@@ -1,3 +1,3 @@
 """Pure core and command line of opencode-fleet; nothing here imports pulumi."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,19 @@ def pytest_runtest_makereport(
     return report
 
 
+FIGURES: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def figure() -> Callable[[str], None]:
+    """Note a figure of the run; all of them are printed at its end."""
+    return FIGURES.append
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say where the reports are."""
+    """Print the figures, and say where the reports are."""
+    for line in FIGURES:
+        terminalreporter.write_line(line)
     if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
         terminalreporter.write_line(f"reports of failed tests: {report_folder()}")
 

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -41,7 +42,9 @@ def memory_mib(environment: Environment, user: str) -> float:
     return (used - inactive) / 2**20
 
 
-def test_twenty_runtimes_start_at_once_from_cold(make: Maker) -> None:
+def test_twenty_runtimes_start_at_once_from_cold(
+    make: Maker, figure: Callable[[str], None]
+) -> None:
     """Lost otherwise: Monday morning, or a new node, ends in restarts that end in restarts."""
     users = [f"user-{number:02}" for number in range(RUNTIMES)]
     environment = make("cold", users)
@@ -52,8 +55,8 @@ def test_twenty_runtimes_start_at_once_from_cold(make: Maker) -> None:
     assert len(pods) == RUNTIMES
     assert {user: restarts(pod) for user, pod in pods.items() if restarts(pod)} == {}
     sizes = [memory_mib(environment, user) for user in users[:5]]
-    print(  # noqa: T201 - figures of the run
-        f"\n{RUNTIMES} runtimes cold to ready: {took:.0f} s;"
+    figure(
+        f"{RUNTIMES} runtimes cold to ready: {took:.0f} s;"
         f" memory each {min(sizes):.0f} to {max(sizes):.0f} MiB"
     )
     assert max(sizes) < 512
@@ -115,7 +118,9 @@ def talk(workspace: Workspace, end: float, tally: Tally, number: int) -> None:
         tally.problem(f"prompt: {error}")
 
 
-def test_fifty_streams_stay_open_for_five_minutes_while_chats_go_on(make: Maker) -> None:
+def test_fifty_streams_stay_open_for_five_minutes_while_chats_go_on(
+    make: Maker, figure: Callable[[str], None]
+) -> None:
     """Lost otherwise: a workspace with a few open tabs and agents grows until it dies."""
     environment = make("streams", ["ann"])
     environment.apply()
@@ -133,8 +138,8 @@ def test_fifty_streams_stay_open_for_five_minutes_while_chats_go_on(make: Maker)
         threads[0].join(15)
         sizes.append(memory_mib(environment, "ann"))
     pod = environment.pod("ann")
-    print(  # noqa: T201 - figures of the run
-        f"\n{STREAMS} streams for {SECONDS:.0f} s: {tally.events} events, {tally.prompts} answers,"
+    figure(
+        f"{STREAMS} streams for {SECONDS:.0f} s: {tally.events} events, {tally.prompts} answers,"
         f" longest silence {tally.longest:.1f} s, memory {sizes[0]:.0f} MiB at first,"
         f" {max(sizes):.0f} at most, {sizes[-1]:.0f} at the end"
     )

@@ -1,17 +1,23 @@
 """Network rules tried by connections, on clusters that enforce them.
 
-The rules themselves are proved by evaluation in the unit tests; here the suite first finds out
-whether this cluster enforces NetworkPolicy at all, and says so when it does not.
+The table of who may reach whom (tests/reachability.py) is evaluated in the unit tests. Here it is
+tried by connections, after the suite has found out whether this cluster enforces NetworkPolicy at
+all; it says so when it does not.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 
 from tests.e2e.harness.environment import Environment
 from tests.e2e.harness.kube import Kube, Live
+from tests.e2e.harness.landscape import Landscape, configure, landscape
+from tests.e2e.harness.making import Maker
 from tests.e2e.harness.model_pod import PORT, ModelPod
 from tests.e2e.harness.waiting import until
+from tests.reachability import ALLOWED, DENIED, PODS, Way, way
 
 pytestmark = pytest.mark.e2e
 TRY = (
@@ -56,14 +62,16 @@ def enforcing(kube: Kube, model: ModelPod, image: str, run_id: str) -> str:
     """Skip unless the cluster enforces policies; return the probe's namespace."""
     namespace = f"{run_id}-net"
     kube.make(*probe(namespace, image))
-    address = model.addresses[1]
-    look = ("python3", "-c", TRY, address, str(PORT))
-    first = until(
-        "the probe runs",
-        lambda: kube.exec(namespace, "probe", *look).stdout.strip() or None,
-        60,
-    )
-    if first == "open":
+    look = ("python3", "-c", TRY, model.addresses[1], str(PORT))
+
+    def seen() -> str | None:
+        return kube.exec(namespace, "probe", *look).stdout.strip() or None
+
+    until("the probe runs", seen, 60)
+    try:
+        # Rules come into force a moment after the pod.
+        until("the probe is closed in", lambda: seen() == "closed", 8)
+    except AssertionError:
         pytest.skip(
             "this cluster does not enforce NetworkPolicy (a pod that may send nothing reached"
             " another one): connections were NOT tried; the unit tests evaluate the rules"
@@ -101,3 +109,55 @@ def test_nobody_but_the_entrance_reaches_a_runtime(shared: Environment, enforcin
     kube.ask("delete", "networkpolicy", "probe", f"--namespace={enforcing}")
     look = kube.exec(enforcing, "probe", "python3", "-c", TRY, address, "4096")
     assert look.stdout.strip() == "closed"
+
+
+def proved(place: Landscape, allowed: set[Way], denied: set[Way]) -> None:
+    """Check what the rules let through, and that without them pods reach all that is denied."""
+    table = allowed | denied
+    reached: set[Way] = set()
+
+    def as_written() -> bool:
+        nonlocal reached
+        reached = place.reached(table)
+        return reached == allowed
+
+    try:
+        until("the cluster enforces the table", as_written, 60, 1)
+    except AssertionError:
+        assert sorted(map(str, reached - allowed)) == [], "these are open"
+        assert sorted(map(str, allowed - reached)) == [], "these are closed"
+    for namespace in (place.namespaces["default"], place.namespaces["lab"]):
+        place.environment.kube.ask("delete", "networkpolicies", "--all", f"-n={namespace}")
+    # What comes from outside a machine's own firewall may keep out as well.
+    of_pods = {row for row in denied if row.source in PODS}
+
+    def all_open() -> bool:
+        closed = sorted(map(str, of_pods - place.reached(of_pods)))
+        assert closed == [], f"closed by something else: {closed}"
+        return True
+
+    until("without rules all is open to pods", all_open, 60, 1)
+
+
+@pytest.mark.usefixtures("enforcing")
+def test_the_table_of_who_may_reach_whom_holds_for_real_connections(
+    make: Maker, figure: Callable[[str], None]
+) -> None:
+    """Lost otherwise: the rules mean something else to the cluster than to their evaluation.
+
+    Deleting the rules then shows that each closed connection was closed by them, and the next
+    apply closes them again.
+    """
+    environment = make("table")
+    configure(environment)
+    environment.apply()
+    allowed, denied = {way(row) for row in ALLOWED}, {way(row) for row in DENIED}
+    with landscape(environment, [*allowed, *denied]) as place:
+        here = {row for row in allowed | denied if place.can_try(row)}
+        figure(
+            f"{len(here)} of {len(allowed | denied)} connections tried; not here: "
+            + ", ".join(sorted(map(str, (allowed | denied) - here)))
+        )
+        proved(place, allowed & here, denied & here)
+        environment.apply()
+        until("the rules are back", lambda: place.reached(here) == allowed & here, 60, 1)

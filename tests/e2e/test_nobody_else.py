@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -140,7 +141,9 @@ def control(shared: Environment, tmp_path: Path) -> Iterator[Kube]:
     file = tmp_path / "kubeconfig"
     file.write_text(json.dumps(config), encoding="utf-8")
     file.chmod(0o600)
-    yield Kube(program=shared.kube.program, context="control", environ={"KUBECONFIG": str(file)})
+    # Without a home kubectl keeps its cache in the folder it runs in.
+    environ = {**os.environ, "KUBECONFIG": str(file)}
+    yield Kube(program=shared.kube.program, context="control", environ=environ)
     file.unlink()
 
 
