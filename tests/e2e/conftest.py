@@ -23,6 +23,7 @@ from tests.e2e.harness.environment import ROOT, Environment
 from tests.e2e.harness.kube import Kube
 from tests.e2e.harness.making import Maker
 from tests.e2e.harness.model_pod import ModelPod, start_model
+from tests.e2e.harness.pulumi_run import PulumiEnvironment
 from tests.e2e.harness.reports import report_folder, write_report
 from tests.e2e.harness.sweeping import MARK, sweep
 
@@ -32,9 +33,24 @@ DOOR = os.environ.get("FLEET_E2E_DOOR") or "127.0.0.1:7080"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the suite's own option."""
+    """Add the suite's own options."""
     text = "leave environments of failed tests in the cluster; the next run removes them"
     parser.addoption("--keep-failed", action="store_true", help=text)
+    text = "what deploys: `fleet apply`, or `pulumi up` for tests marked engines"
+    parser.addoption("--engine", choices=["fleet", "pulumi"], default="fleet", help=text)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave to Pulumi what it can show, and to `fleet apply` the rest."""
+    pulumi = config.getoption("--engine", default="fleet") == "pulumi"
+    mine = [
+        item
+        for item in items
+        if (item.get_closest_marker("engines") or not pulumi)
+        and (pulumi or not item.get_closest_marker("pulumi"))
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in mine])
+    items[:] = mine
 
 
 @pytest.hookimpl(wrapper=True)
@@ -139,10 +155,18 @@ def maker(  # noqa: PLR0913, PLR0917 - fixtures
     run_id: str,
     model: ModelPod,
     tmp_path_factory: pytest.TempPathFactory,
+    pytestconfig: pytest.Config,
 ) -> Maker:
     """Makes environments on this cluster."""
-    folder = tmp_path_factory.mktemp(run_id)
-    return Maker(kube=kube, image=image, door=door, run_id=run_id, model=model, folder=folder)
+    return Maker(
+        kube=kube,
+        image=image,
+        door=door,
+        run_id=run_id,
+        model=model,
+        folder=tmp_path_factory.mktemp(run_id),
+        engine=PulumiEnvironment if pytestconfig.getoption("--engine") == "pulumi" else Environment,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.e2e.harness.environment import Environment
 from tests.e2e.harness.model_pod import API_KEY, ModelPod
 from tests.e2e.harness.waiting import until
 from tests.e2e.harness.workspace import all_tool_parts, answer_text
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.engines]
 CHROMIUM = Path("/usr/bin/chromium")
 RELOADS = 3
+BROKEN = "Something went wrong"
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +51,43 @@ def open_page(browser: Browser, shared: Environment, link: str) -> Page:
         },
     )
     page = context.new_page()
-    page.goto(link, wait_until="domcontentloaded", timeout=30_000)
+    go(lambda: page.goto(link, wait_until="domcontentloaded", timeout=30_000))
     return page
 
 
-def ask(page: Page, prompt: str, answer: Locator) -> None:
-    """Type a prompt and wait for its answer; reload as a person would when the page says so.
+def go(load: Callable[[], object]) -> None:
+    """Load a page, again as often as the browser drops it.
 
     A browser drops every request under way when a network interface of its machine comes or goes
     (ERR_NETWORK_CHANGED), which each pod does that starts on the machine of the bundled cluster.
     """
-    broken = page.get_by_role("heading", name="Something went wrong")
+
+    def loaded() -> bool:
+        try:
+            load()
+        except PlaywrightError as error:
+            if "ERR_NETWORK_CHANGED" not in str(error):
+                raise
+            return False
+        return True
+
+    until("the browser loads the page", loaded, 60)
+
+
+def read(page: Page, text: str) -> None:
+    """Wait for words in a page; reload as a person would when the page says so."""
+    words, broken = page.get_by_text(text).last, page.get_by_role("heading", name=BROKEN)
+    for _ in range(RELOADS):
+        expect(words.or_(broken).first).to_be_visible(timeout=45_000)
+        if words.is_visible():
+            return
+        go(lambda: page.reload(wait_until="domcontentloaded"))
+    expect(words).to_be_visible()
+
+
+def ask(page: Page, prompt: str, answer: Locator) -> None:
+    """Type a prompt and wait for its answer; reload as a person would when the page says so."""
+    broken = page.get_by_role("heading", name=BROKEN)
     for _ in range(RELOADS):
         box = page.locator('[contenteditable="true"], textarea').first
         expect(box.or_(broken).first).to_be_visible(timeout=45_000)
@@ -70,7 +98,7 @@ def ask(page: Page, prompt: str, answer: Locator) -> None:
             expect(answer.or_(broken).first).to_be_visible(timeout=60_000)
         if answer.is_visible():
             return
-        page.reload(wait_until="domcontentloaded")
+        go(lambda: page.reload(wait_until="domcontentloaded"))
     expect(answer).to_be_visible()
 
 
@@ -101,9 +129,9 @@ def test_a_page_reloaded_in_the_browser_still_shows_the_chat(
     chat = done.out.strip().rpartition("/")[2]
     alice.say(chat, "[[say Otters hold hands]]", "/app/research")
     page = open_page(browser, shared, done.out.strip())
-    expect(page.get_by_text("Otters hold hands").last).to_be_visible(timeout=45_000)
-    page.reload(wait_until="domcontentloaded")
-    expect(page.get_by_text("Otters hold hands").last).to_be_visible(timeout=45_000)
+    read(page, "Otters hold hands")
+    go(lambda: page.reload(wait_until="domcontentloaded"))
+    read(page, "Otters hold hands")
     page.context.close()
 
 

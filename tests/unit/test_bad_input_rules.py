@@ -1,4 +1,7 @@
-"""Every rule of a stack file is broken once, and the whole message is read."""
+"""Every rule of a stack file is broken once, and the whole message is read.
+
+That a file gives the same message is shown end to end, through `fleet apply`.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,6 @@ from tests.unit.stacks import (
     SMALL,
     corpus,
     lines_of,
-    lines_of_file,
-    text_of,
     unclear,
 )
 
@@ -35,15 +36,6 @@ def test_a_broken_rule_says_key_value_rule_and_what_to_change(
     lines = lines_of(values_of(case), shared_folder, frozenset(case.get("secrets", [])))
     assert lines == case["say"]
     assert [unclear(line) for line in lines] == [[] for _ in lines]
-
-
-@pytest.mark.parametrize(
-    "case",
-    [case for case in CASES if "secrets" not in case],
-    ids=[case["name"] for case in CASES if "secrets" not in case],
-)
-def test_the_message_is_the_same_when_the_file_is_read(case: dict[str, Any], folder: Path) -> None:
-    assert lines_of_file(text_of(values_of(case)), folder) == case["say"]
 
 
 def test_case_names_are_unique() -> None:

@@ -127,6 +127,11 @@ class Environment:
         self.save()
         return self.fleet("apply", "--image", image or self.image, *arguments)
 
+    def destroy(self) -> None:
+        """Take the environment away; claims and namespaces stay."""
+        done = self.fleet("destroy", "--yes")
+        assert done.code == 0, done.said
+
     def user(self, user_id: str) -> dict[str, Any]:
         """Return a user's entry of the roster, to be edited."""
         return next(item for item in self.config["users"] if item["id"] == user_id)

@@ -24,6 +24,8 @@ class Maker:
     run_id: str
     model: ModelPod
     folder: Path
+    engine: type[Environment] = Environment
+    """What brings an environment into the cluster: `fleet apply`, or `pulumi up`."""
     made: list[str] = field(default_factory=list[str])
 
     def copy(self) -> Maker:
@@ -38,7 +40,7 @@ class Maker:
         name = f"{self.run_id}-{topic}"
         folder = self.folder / name
         folder.mkdir()
-        environment = Environment(
+        environment = self.engine(
             name=name,
             folder=folder,
             kube=self.kube,

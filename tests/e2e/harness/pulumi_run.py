@@ -1,4 +1,4 @@
-"""The same environments through `pulumi up`: the repository's own program, a state of its own.
+"""An environment through `pulumi up`: the repository's own program, a state of its own.
 
 Leaves out: any state or passphrase of whoever runs the suite.
 """
@@ -16,6 +16,7 @@ from tests.e2e.harness.environment import ROOT, Environment
 
 _PROGRAM = ("__main__.py", "Pulumi.yaml", "pyproject.toml", "uv.lock", "README.md")
 _FOLDERS = ("components", "fleet", "image")
+_GONE = frozenset({"delete", "delete-replaced", "discard"})
 
 
 def find_pulumi() -> str | None:
@@ -23,53 +24,56 @@ def find_pulumi() -> str | None:
     return shutil.which("pulumi")
 
 
-@dataclass(frozen=True, kw_only=True)
-class PulumiRun:
-    """Pulumi bound to one environment."""
+@dataclass(kw_only=True)
+class PulumiEnvironment(Environment):
+    """A stack file brought into the cluster by Pulumi."""
 
-    environment: Environment
+    def apply(self, *arguments: str, image: str | None = None) -> Any:
+        """Write the stack file and run `pulumi up`; it must work.
 
-    def prepare(self) -> None:
+        Returns the kinds of steps it took: `applied` and `deleted`, empty when nothing changed.
+        """
+        self.save()
+        if not (self.folder / "state").exists():
+            self._prepare()
+        self._pulumi("up", "--yes", "--skip-preview", *arguments, image=image)
+        last = json.loads(self._pulumi("stack", "history", "--json", "--page-size", "1"))[0]
+        steps = {kind for kind, count in last["resourceChanges"].items() if count} - {"same"}
+        return {"applied": sorted(steps - _GONE), "deleted": sorted(steps & _GONE)}
+
+    def destroy(self) -> None:
+        """Destroy the stack's resources."""
+        self._pulumi("destroy", "--yes", "--skip-preview")
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs, secrets in clear."""
+        text = self._pulumi("stack", "output", "--json", "--show-secrets")
+        return cast("dict[str, Any]", json.loads(text))
+
+    def _prepare(self) -> None:
         """Lay the program beside the stack file and make the stack."""
-        folder = self.environment.folder
         for name in (*_PROGRAM, *_FOLDERS):
-            (folder / name).symlink_to(ROOT / name)
-        (folder / "state").mkdir()
-        self.run("stack", "init", self.environment.name)
+            (self.folder / name).symlink_to(ROOT / name)
+        (self.folder / "state").mkdir()
+        self._pulumi("stack", "init", self.name, stack=False)
 
-    def run(self, *arguments: str, code: int = 0) -> str:
-        """Run a pulumi command, which must end with `code`; return what it printed."""
-        environment = self.environment
+    def _pulumi(self, *arguments: str, image: str | None = None, stack: bool = True) -> str:
+        """Run a pulumi command, which must succeed; return what it printed."""
+        which = ("--stack", self.name) if stack else ()
         done = subprocess.run(
-            [find_pulumi() or "pulumi", *arguments, "--non-interactive"],
-            cwd=environment.folder,
+            [find_pulumi() or "pulumi", *arguments, *which, "--non-interactive"],
+            cwd=self.folder,
             env={
                 **os.environ,
-                **environment.environ,
-                "PULUMI_BACKEND_URL": f"file://{environment.folder}/state",
+                **self.environ,
+                "PULUMI_BACKEND_URL": f"file://{self.folder}/state",
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
-                "FLEET_IMAGE": environment.image,
+                "FLEET_IMAGE": image or self.image,
             },
             capture_output=True,
             text=True,
             timeout=600,
             check=False,
         )
-        assert done.returncode == code, f"pulumi {arguments[0]}:\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, f"pulumi {arguments[0]}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
-
-    def up(self, *arguments: str) -> None:
-        """Write the stack file and bring the cluster to it."""
-        self.environment.save()
-        stack = ("--stack", self.environment.name)
-        self.run("up", "--yes", "--skip-preview", *stack, *arguments)
-
-    def destroy(self) -> None:
-        """Destroy the stack's resources."""
-        self.run("destroy", "--yes", "--skip-preview", "--stack", self.environment.name)
-
-    def outputs(self) -> dict[str, Any]:
-        """Return the stack's outputs, secrets in clear."""
-        stack = ("--stack", self.environment.name)
-        text = self.run("stack", "output", "--json", "--show-secrets", *stack)
-        return cast("dict[str, Any]", json.loads(text))
