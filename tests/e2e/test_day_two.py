@@ -23,7 +23,7 @@ def drift(make: Maker) -> Environment:
 
 
 def repaired(environment: Environment, kind: str, name: str) -> None:
-    """Apply: it must repair the one object, bring everybody back, and then be satisfied."""
+    """Apply: it must repair the one object and bring everybody back."""
     bens = environment.uids()["ben"]
     outcome = environment.apply()
     assert any(item.startswith(kind) and item.endswith(name) for item in outcome["applied"]), (
@@ -32,8 +32,6 @@ def repaired(environment: Environment, kind: str, name: str) -> None:
     environment.ready("ann")
     environment.workspace("ann").healthy()
     assert environment.uids()["ben"] == bens, "nobody else is touched"
-    again = environment.apply()
-    assert (again["applied"], again["deleted"]) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -147,3 +145,10 @@ def test_what_does_not_belong_to_the_environment_is_left_alone(drift: Environmen
     drift.apply()
     assert drift.kube.one("secret", meta["name"], drift.namespace) is not None
     drift.kube.ask("delete", "secret", meta["name"], f"-n={drift.namespace}")
+
+
+def test_when_all_is_repaired_the_next_run_finds_nothing_to_do(drift: Environment) -> None:
+    """Lost otherwise: a repair that is not quite right is made again and again."""
+    drift.apply()
+    again = drift.apply()
+    assert (again["applied"], again["deleted"]) == ([], [])
