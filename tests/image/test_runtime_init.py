@@ -1,7 +1,5 @@
 """fleet-init: what it lays, what it never touches, and how it refuses a volume it cannot use."""
 
-import time
-
 import pytest
 
 from tests.image.container import Runtime, docker
@@ -33,14 +31,11 @@ def test_it_lays_skeleton_mount_points_and_data_folder(fresh: Runtime) -> None:
     assert fresh.shell("find /app /data ! -user 10001").stdout == ""
 
 
-def test_a_second_run_changes_nothing_and_takes_under_a_second(fresh: Runtime) -> None:
+def test_a_second_run_changes_nothing(fresh: Runtime) -> None:
     fresh.init()
     before = fresh.shell(STATE).stdout
-    done = fresh.shell(
-        "export FLEET_SCENES='coding research'; TIMEFORMAT=%R; time fleet-init",
-    )
-    assert done.returncode == 0
-    assert float(done.stderr.strip()) < 1
+    done = fresh.shell("export FLEET_SCENES='coding research'; fleet-init")
+    assert (done.returncode, done.stderr) == (0, "")
     assert fresh.shell(STATE).stdout == before
 
 
@@ -161,9 +156,7 @@ def test_an_unusable_volume_is_one_line_naming_the_path(
 
 def test_a_missing_password_ends_the_container_at_once(fresh: Runtime) -> None:
     fresh.init()
-    began = time.monotonic()
     done = docker("run", "--rm", *fresh.confinement, fresh.image, check=False)
     assert done.returncode == 1
-    assert time.monotonic() - began < 5
     assert done.stderr.startswith("fleet-start: OPENCODE_SERVER_PASSWORD: empty: ")
     assert len(done.stderr.splitlines()) == 1

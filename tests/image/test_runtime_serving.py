@@ -195,12 +195,10 @@ def test_pid_1_is_tini_without_privileges(runtime: Runtime) -> None:
     assert {values[name].strip("0") for name in ("CapEff", "CapPrm", "CapBnd")} == {""}
 
 
-def test_it_stops_in_under_a_second_and_keeps_its_chats(runtime: Runtime) -> None:
+def test_it_stops_when_told_and_keeps_its_chats(runtime: Runtime) -> None:
     # The last test of this module: it restarts the container the others share.
     chat = runtime.json("/session?directory=/app/coding", {"title": "kept"})["id"]
-    took, code = runtime.stop()
-    assert code == 143
-    assert took < 2, "the docker command's own time included"
+    assert runtime.stop() == 143, "it ended by itself, on SIGTERM"
     docker("start", runtime.name)
     runtime.wait()
     assert runtime.json(f"/session/{chat}?directory=/app/coding")["title"] == "kept"
