@@ -159,6 +159,12 @@ def part(item: Live, key: str) -> Live:
     return cast("Live", item.get(key) or {})
 
 
+def container_states(pod: Live) -> list[Live]:
+    """Return the status of each container of a pod, the init containers' first."""
+    status = part(pod, "status")
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
 def as_list(objects: Sequence[Any]) -> str:
     """Return objects as one JSON List: kubectl validates YAML at 30 ms an object, JSON at none."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})

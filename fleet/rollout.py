@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 
 from fleet.apply import Failure
-from fleet.kubectl import Kubectl, Live, part
+from fleet.kubectl import Kubectl, Live, container_states, part
 from fleet.live import Key
 from fleet.names import LABEL_ENVIRONMENT, LABEL_USER, slug
 from fleet.plan import UserPlan
@@ -138,8 +138,7 @@ def _fatal(pod: Live) -> str | None:
     """Return a cause in a pod that waiting does not mend."""
     if pod["metadata"].get("deletionTimestamp"):
         return None
-    status = part(pod, "status")
-    for state in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+    for state in container_states(pod):
         wait = part(state["state"], "waiting")
         reason, message = wait.get("reason", ""), wait.get("message", "")
         if reason in _HOPELESS or (reason in _PULL and _old(pod)):
@@ -185,7 +184,7 @@ def _pending(pod: Live) -> str | None:
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return f"no node takes the pod: {shown_long(condition.get('message', ''))}"
-    for state in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+    for state in container_states(pod):
         wait = part(state["state"], "waiting")
         if wait.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
             return f"{wait.get('reason')}: {shown_long(wait.get('message', ''))}"

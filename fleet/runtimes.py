@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, cast
 
 from fleet.desired import password_of
-from fleet.kubectl import ClusterError, Kubectl, Live, part
+from fleet.kubectl import ClusterError, Kubectl, Live, container_states, part
 from fleet.manifests.policies import RUNTIME_PORT
 from fleet.model import Problem, shown
 from fleet.names import LABEL_ENVIRONMENT, LABEL_USER, slug
@@ -118,7 +118,7 @@ def _phase(deployment: Live | None, pod: Live | None) -> str:
     if pod is None:
         return "no pod" if deployment["spec"].get("replicas", 1) else "-"
     status = part(pod, "status")
-    for state in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+    for state in container_states(pod):
         reason = part(state["state"], "waiting").get("reason")
         if reason:
             return str(reason)

@@ -43,13 +43,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave to Pulumi what it can show, and to `fleet apply` the rest."""
     pulumi = config.getoption("--engine", default="fleet") == "pulumi"
-    mine = [
-        item
-        for item in items
-        if (item.get_closest_marker("engines") or not pulumi)
-        and (pulumi or not item.get_closest_marker("pulumi"))
-    ]
-    config.hook.pytest_deselected(items=[item for item in items if item not in mine])
+    mine: list[pytest.Item] = []
+    others: list[pytest.Item] = []
+    for item in items:
+        only, both = (item.get_closest_marker(name) for name in ("pulumi", "engines"))
+        wanted = both is not None if pulumi else only is None
+        (mine if wanted else others).append(item)
+    config.hook.pytest_deselected(items=others)
     items[:] = mine
 
 

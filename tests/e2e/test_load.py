@@ -23,7 +23,7 @@ STREAMS = 50
 TALKERS = 4
 SECONDS = float(os.environ.get("FLEET_E2E_STREAM_SECONDS") or 300)
 # Every 10 s OpenCode sends a heartbeat; a stream that says nothing for so long is dead.
-LONGEST_SILENCE = 60.0
+LONGEST_SILENCE = 30.0
 BUDGET = 300.0
 USAGE = (
     "cat /sys/fs/cgroup/memory/memory.usage_in_bytes 2>/dev/null"
