@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.local/bin:$(PATH)
 RUN := uv run --no-sync
 SHELL_FILES = tools/setup.sh .ci/run image/bin/fleet-init image/bin/fleet-start \
-  fleet/cloud_files/*.sh
+  fleet/alicloud/files/*.sh
 
 .PHONY: help setup up down clean-data test lint format schema unit smoke e2e image-test bench
 

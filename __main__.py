@@ -16,10 +16,10 @@ from components.image import RuntimeImage, RuntimeImageArgs
 from components.placement import declare_target
 from components.providers import kubernetes_providers
 from fleet import __version__
-from fleet.image_tags import image_tags
-from fleet.plan import make_plan
-from fleet.program_input import engine_input, with_image
-from fleet.stack_file import InputError
+from fleet.errors import InputError
+from fleet.images.tags import image_tags
+from fleet.plan.environment import make_plan
+from fleet.stackfile.program_input import engine_input, with_image
 
 
 def main() -> None:

@@ -13,10 +13,10 @@ from typing import cast
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.namespaces import PoolNamespace, PoolNamespaceArgs
+from components.pool import PoolNamespace, PoolNamespaceArgs
 from components.purge import PurgedUser, PurgedUserArgs
-from components.user_stack import UserStack, UserStackArgs
-from fleet.plan import Plan, PoolPlan, UserPlan
+from components.user import UserStack, UserStackArgs
+from fleet.plan.environment import Plan, PoolPlan, UserPlan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """The runtime image, made or found in one of four modes, and the reference that runtimes use.
 
 Owns: which provider builds, what it builds from, when not to. Leaves out: tags and build arguments
-(`fleet.image_tags`), the build context itself (`image/`).
+(`fleet.images.tags`), the build context itself (`image/`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import pulumi
 import pulumi_docker as docker
 import pulumi_docker_build as docker_build
 
-from fleet.image_build import LABEL
-from fleet.image_config import Image, ImageMode
-from fleet.image_tags import ImageTags, build_args
+from fleet.images.build import LABEL
+from fleet.images.tags import ImageTags, build_args
+from fleet.stackfile.image import Image, ImageMode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

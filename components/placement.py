@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from components.providers import ClusterApi
 from components.target import Target
-from fleet.config import ExistingCluster, StackConfig
+from fleet.stackfile.config import ExistingCluster, StackConfig
 
 
 def declare_target(environment: str, config: StackConfig, variables: Mapping[str, str]) -> Target:
@@ -21,6 +21,6 @@ def declare_target(environment: str, config: StackConfig, variables: Mapping[str
         identifier = f"environment:{environment}"
         return Target(ClusterApi(identifier=identifier, context=config.cluster.context))
     # Nearly two seconds and 40 MB of SDK that an existing cluster has no use for.
-    from components.cloud_target import CloudTarget  # noqa: PLC0415
+    from components.alicloud.target import CloudTarget  # noqa: PLC0415
 
     return CloudTarget(environment, config, config.cluster, variables)

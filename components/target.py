@@ -12,7 +12,7 @@ import pulumi
 
 from components.environment import FleetEnvironment
 from components.providers import ClusterApi, KubernetesProviders
-from fleet.image_config import Image
+from fleet.stackfile.image import Image
 
 Sealed = Mapping[str, pulumi.Output[str]]
 """The stack file's secrets, by top-level key."""

@@ -15,6 +15,7 @@ NAME_MAX = 63
 # Room for the prefix `oc-`, and for what cert-manager and controllers append to a name.
 SLUG_MAX = 48
 PREFIX = "opencode-fleet"
+PROJECT = "opencode-fleet"
 FIELD_MANAGER = "opencode-fleet"
 
 # Secret with the login at the registry that a cloud cluster's stack file names.

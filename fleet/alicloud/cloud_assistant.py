@@ -3,7 +3,7 @@
 A program of its own (`python3 -m fleet.alicloud.cloud_assistant`), called by Pulumi's command
 provider: the cloud provider's own resource runs scripts, but cannot read back what they print. The
 channel is the cloud's API, so that no port is opened, and both sides are known. Standard library
-only. Leaves out: the script (`fleet.cloud_init`).
+only. Leaves out: the script (`fleet.alicloud.cloud_init`).
 """
 
 from __future__ import annotations

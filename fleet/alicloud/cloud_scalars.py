@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from fleet.alicloud.regions import REGIONS
-from fleet.model import broken
+from fleet.values.model import broken
 
 
 def _region(value: str) -> str:

@@ -16,7 +16,7 @@ from fleet.alicloud.config_access import Certificates, Dns, Registry
 from fleet.alicloud.config_ack import ControlPlane, NodePool
 from fleet.alicloud.config_network import Nas, Network
 from fleet.alicloud.config_vm import DataDisk, Instance, K3s, Schedule
-from fleet.model import Model, broken
+from fleet.values.model import Model, broken
 
 _MISSING = {
     "adminCidrs": "who may use SSH and the Kubernetes API; write your own public address, "

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fleet.alicloud.cloud_scalars import CloudName, Email, RegistryHost, RegistryId
-from fleet.model import Model
-from fleet.scalars import Domain, ObjectName, SecretKey
+from fleet.values.model import Model
+from fleet.values.scalars import Domain, ObjectName, SecretKey
 
 
 class Dns(Model):

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from fleet.alicloud.cloud_scalars import AddressRange, CloudName, InstanceType
 from fleet.alicloud.config_vm import InstanceSize
-from fleet.model import Model, broken
+from fleet.values.model import Model, broken
 
 LogComponent = Literal["apiserver", "kcm", "scheduler", "ccm", "controlplane-events"]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fleet.alicloud.cloud_scalars import AddressRange, EipId, SecurityGroupId, VpcId, VswitchId
-from fleet.model import Model
+from fleet.values.model import Model
 
 
 class ReusedNetwork(Model):

@@ -23,7 +23,7 @@ from fleet.alicloud.cloud_scalars import (
     SshPublicKey,
     TimeZone,
 )
-from fleet.model import Model, broken
+from fleet.values.model import Model, broken
 
 DiskCategory = Literal["cloud_essd", "cloud_essd_entry", "cloud_auto"]
 

@@ -1,6 +1,6 @@
 """The kubeconfig of a machine, made of its answer and a key that never left this program's state.
 
-Leaves out: how the answer is asked for (`components.vm_access`).
+Leaves out: how the answer is asked for (`components.alicloud.vm_access`).
 """
 
 from __future__ import annotations

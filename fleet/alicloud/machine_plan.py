@@ -1,6 +1,6 @@
 """What the k3s machine is to be: its bootstrap, its names, what is kept at the end.
 
-Leaves out: declaring it (`components.vm`).
+Leaves out: declaring it (`components.alicloud.vm`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which networks an environment has and what may enter them.
 
 Decides vSwitches (and their addresses) and openings. Leaves out: the checks that the chosen
-addresses fit (`rules`) and declaring anything (`components.network`).
+addresses fit (`rules`) and declaring anything (`components.alicloud.network`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from fleet.alicloud.network_plan import WORLD
 from fleet.alicloud.regions import REGIONS, zone_in_region
 from fleet.alicloud.rules_ack import ack_problems
 from fleet.alicloud.rules_vm import vm_problems
-from fleet.model import Problem
+from fleet.errors import Problem
 
 # A shorter prefix is the world in a few pieces.
 _WIDEST_ADMIN = 8

@@ -13,7 +13,7 @@ from fleet.alicloud.config import AckCluster
 from fleet.alicloud.config_ack import NodePool
 from fleet.alicloud.instance_types import Size, size_of
 from fleet.alicloud.network_plan import SLOTS
-from fleet.model import Problem
+from fleet.errors import Problem
 
 SMALLEST_NODE = Size(2, 4)
 # Pods of the system and of users on one machine, each with an address of the VPC (Terway).

@@ -14,7 +14,7 @@ from fleet.alicloud.config_vm import K3s
 from fleet.alicloud.instance_types import Size, size_of
 from fleet.alicloud.network_plan import POD_CIDR, SERVICE_CIDR
 from fleet.alicloud.regions import REGIONS
-from fleet.model import Problem
+from fleet.errors import Problem
 
 # k3s takes about 0.8 GiB, the system as much again, one idle workspace 0.3 to 0.5 GiB.
 SMALLEST = Size(2, 4)

@@ -1,6 +1,6 @@
 """The function that starts and stops the machine by the clock: code, triggers, rights.
 
-Leaves out: declaring it (`components.schedule`) and the code itself (`power`).
+Leaves out: declaring it (`components.alicloud.schedule`) and the code itself (`power`).
 """
 
 from __future__ import annotations

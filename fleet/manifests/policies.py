@@ -9,11 +9,11 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Any
 
-from fleet.config import Peer
 from fleet.manifests.types import Spec
 from fleet.names import LABEL_ROLE, pool_labels, runtime_selector
-from fleet.plan import PoolPlan
-from fleet.ranges import closed_ranges
+from fleet.plan.environment import PoolPlan
+from fleet.stackfile.config import Peer
+from fleet.values.ranges import closed_ranges
 
 RUNTIME_PORT = 4096
 AGENT_CONTROL = "agent-control"

@@ -5,7 +5,6 @@ Leaves out: network rules (`policies`), the users' objects (`user`).
 
 from __future__ import annotations
 
-from fleet.config import MAX_USERS_A_POOL
 from fleet.manifests.policies import AGENT_CONTROL, network_policies
 from fleet.manifests.types import (
     Claim,
@@ -18,9 +17,10 @@ from fleet.manifests.types import (
     Spec,
 )
 from fleet.names import pool_labels, shared_volume_name
-from fleet.plan import PoolPlan, ScenePlan
-from fleet.scene_files import config_map_key
-from fleet.storage_config import SharedClaim
+from fleet.plan.environment import PoolPlan, ScenePlan
+from fleet.stackfile.config import MAX_USERS_A_POOL
+from fleet.stackfile.scene_files import config_map_key
+from fleet.stackfile.storage import SharedClaim
 
 SHARED_CLAIM = "workspaces"
 MANAGED_CONFIG_FILE = "opencode.json"

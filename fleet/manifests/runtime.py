@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleet.managed_config import API_KEY_VARIABLE
 from fleet.manifests.policies import RUNTIME_PORT
 from fleet.manifests.pool import MANAGED_CONFIG_FILE, SHARED_CLAIM
 from fleet.manifests.types import (
@@ -22,8 +21,9 @@ from fleet.manifests.types import (
     VolumeMount,
 )
 from fleet.names import user_labels, user_selector
-from fleet.plan import ScenePlan, UserPlan
-from fleet.scene_files import config_map_key
+from fleet.plan.environment import ScenePlan, UserPlan
+from fleet.plan.opencode import API_KEY_VARIABLE
+from fleet.stackfile.scene_files import config_map_key
 
 RUNTIME_UID = 10001
 HOME = "/home/opencode"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fleet.config import Access, RouteKind, TlsMode
 from fleet.manifests.policies import RUNTIME_PORT
 from fleet.manifests.pool import RETAINED
 from fleet.manifests.runtime import Given, deployment
 from fleet.manifests.types import Claim, Manifest, Metadata, PassedOn, Secret, Spec
 from fleet.names import user_labels, user_selector
-from fleet.plan import UserPlan
+from fleet.plan.environment import UserPlan
+from fleet.stackfile.config import Access, RouteKind, TlsMode
 
 PASSWORD_KEY = "password"  # noqa: S105 - a key's name
 API_KEY_KEY = "apiKey"

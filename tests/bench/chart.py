@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from fleet.plan import make_plan
-from fleet.render import rendered_files
-from fleet.stack_file import load
+from fleet.manifests.render import rendered_files
+from fleet.plan.environment import make_plan
+from fleet.stackfile.reading import load
 from tests.bench import roster
 
 _USER = "user-0001"

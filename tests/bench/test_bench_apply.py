@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet.desired import desired_objects
-from fleet.plan import make_plan
-from fleet.stack_file import load
+from fleet.cluster.desired import desired_objects
+from fleet.plan.environment import make_plan
+from fleet.stackfile.reading import load
 from tests.bench import roster
 from tests.bench.control_plane import CONTEXT, Plane
 from tests.bench.measuring import FLEET, Figures, Run, measure, median

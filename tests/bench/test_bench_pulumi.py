@@ -16,8 +16,8 @@ import pytest
 from tests.bench import roster
 from tests.bench.control_plane import Plane
 from tests.bench.measuring import Figures, Run, measure
-from tests.components.small_fleet import deploy, plan_of
-from tests.unit.stacks import SMALL
+from tests.support.small_fleet import deploy, plan_of
+from tests.support.stacks import SMALL
 
 pytestmark = pytest.mark.bench
 _USERS = int(os.environ.get("FLEET_BENCH_PULUMI_USERS", "1000"))

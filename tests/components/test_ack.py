@@ -10,11 +10,11 @@ import pulumi_kubernetes as k8s
 import pytest
 import yaml
 
-from components.cluster_addons import ClusterAddons, ClusterAddonsArgs
-from tests.cloud_world import declare
-from tests.clusters import ack
-from tests.engine import Engine, run
-from tests.policy import offences
+from components.alicloud.addons import ClusterAddons, ClusterAddonsArgs
+from tests.support.cloud_world import declare
+from tests.support.clusters import ack
+from tests.support.policy import offences
+from tests.support.recording import Engine, run
 
 SPOT_POOL = {"name": "spot", "types": ["ecs.g7.large"], "spot": True, "minNodes": 0, "maxNodes": 5}
 BASE_POOL = {"name": "base", "types": ["ecs.g7.xlarge"], "minNodes": 2, "maxNodes": 2}

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tests.cloud_world import declare
-from tests.clusters import ack, vm
-from tests.machine import tool
-from tests.terraform_plan import terraform_plan
+from tests.support.cloud_world import declare
+from tests.support.clusters import ack, vm
+from tests.support.machine import tool
+from tests.support.terraform_plan import terraform_plan
 
 CHECKOV = "checkov==3.3.30"
 EXCEPTIONS = MappingProxyType(

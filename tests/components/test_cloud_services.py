@@ -11,17 +11,17 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from components.alicloud_cluster import Cloud, CloudArgs
-from components.cloud_provider import cloud_provider
-from components.cloud_services import CloudServices, CloudServicesArgs
+from components.alicloud.cloud import Cloud, CloudArgs
+from components.alicloud.provider import cloud_provider
+from components.alicloud.services import CloudServices, CloudServicesArgs
 from fleet.alicloud.config import AckCluster, VmCluster
 from fleet.alicloud.cost import cost_report
 from fleet.alicloud.ram_policy import ram_policy
 from fleet.alicloud.rules import cloud_problems
-from tests.cloud_world import engine
-from tests.clusters import ack, vm
-from tests.engine import Engine, run
-from tests.policy import offences
+from tests.support.cloud_world import engine
+from tests.support.clusters import ack, vm
+from tests.support.policy import offences
+from tests.support.recording import Engine, run
 
 Tls = Literal["none", "secret", "certManager", "selfSigned"]
 SHIPPED = ("alicloud-vm", "alicloud-ack")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cloud_world import ADDRESS, declare
-from tests.clusters import vm
+from tests.support.cloud_world import ADDRESS, declare
+from tests.support.clusters import vm
 
 ZONE = {"zone": "example.com"}
 

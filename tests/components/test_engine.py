@@ -9,7 +9,7 @@ import pulumi_alicloud as alicloud
 import pulumi_random as random
 import pytest
 
-from tests.engine import Engine, run
+from tests.support.recording import Engine, run
 
 PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105  (a type token)
 

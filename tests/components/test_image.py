@@ -10,9 +10,9 @@ import pulumi
 import pytest
 
 from components.image import RuntimeImage, RuntimeImageArgs
-from fleet.image_config import Image
-from fleet.image_tags import ImageTags, image_reference, image_tags
-from tests.engine import Engine, run
+from fleet.images.tags import ImageTags, image_reference, image_tags
+from fleet.stackfile.image import Image
+from tests.support.recording import Engine, run
 
 TAGS = ImageTags(source="src-1", lock="lock-1", version="v1")
 DIGEST = "sha256:" + "a" * 64

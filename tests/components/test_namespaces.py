@@ -11,11 +11,11 @@ import pytest
 from components.bridge import declare
 from components.placement import declare_target
 from components.providers import kept_options
-from fleet.config import StackConfig
 from fleet.manifests.types import Manifest
-from tests.components.small_fleet import deploy, is_kept, objects, plan_of
-from tests.engine import run
-from tests.unit.stacks import FULL, SMALL, lay_scene, with_value
+from fleet.stackfile.config import StackConfig
+from tests.support.recording import run
+from tests.support.small_fleet import deploy, is_kept, objects, plan_of
+from tests.support.stacks import FULL, SMALL, lay_scene, with_value
 
 KEPT = {"Namespace", "PersistentVolume", "PersistentVolumeClaim"}
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.cloud_world import declare, engine
-from tests.clusters import ack, vm
-from tests.engine import Answer, Engine
-from tests.policy import openings_are_narrow, openings_are_unique
-from tests.recorded import Recorded
+from tests.support.cloud_world import declare, engine
+from tests.support.clusters import ack, vm
+from tests.support.policy import openings_are_narrow, openings_are_unique
+from tests.support.recorded import Recorded
+from tests.support.recording import Answer, Engine
 
 VPC, VSWITCH = "vpc-t4n0abcd1234efgh", "vsw-t4n0abcd1234efgh"
 REUSE: dict[str, Any] = {"vpcId": VPC, "vswitchIds": [VSWITCH]}

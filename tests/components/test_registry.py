@@ -10,17 +10,17 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.registry import ImageCopy, ImageCopyArgs, PullSecret, PullSecretArgs
-from tests.cloud_world import OUTPUTS, declare
-from tests.clusters import ack
-from tests.engine import Engine, run
+from components.alicloud.registry import ImageCopy, ImageCopyArgs, PullSecret, PullSecretArgs
+from tests.support.cloud_world import OUTPUTS, declare
+from tests.support.clusters import ack
+from tests.support.recording import Engine, run
 
 REGISTRY = {
     "server": "registry.example.com",
     "username": "puller",
     "acr": {"instanceId": "cri-t4n0abcd1234efgh"},
 }
-SCRIPT = Path("fleet/cloud_files/copy-image.sh")
+SCRIPT = Path("fleet/alicloud/files/copy-image.sh")
 
 
 def test_a_repository_is_private_and_kept() -> None:

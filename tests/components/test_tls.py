@@ -9,9 +9,9 @@ import pulumi_kubernetes as k8s
 
 from components.tls import CertManager, CertManagerArgs, SelfSigned, SelfSignedArgs
 from fleet.alicloud.config_access import Certificates
-from tests.cloud_world import OUTPUTS, PRIVATE_PEM
-from tests.engine import Engine, run
-from tests.policy import keys_are_secret
+from tests.support.cloud_world import OUTPUTS, PRIVATE_PEM
+from tests.support.policy import keys_are_secret
+from tests.support.recording import Engine, run
 
 
 def _self_signed() -> Engine:

@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from fleet.desired import key_fingerprint
+from fleet.cluster.desired import key_fingerprint
 from fleet.manifests.pool import pool_objects
 from fleet.manifests.runtime import Given
 from fleet.manifests.user import user_objects
-from fleet.plan import Plan, fingerprint
-from tests.components.small_fleet import (
+from fleet.plan.environment import Plan, fingerprint
+from tests.support.recording import Engine
+from tests.support.small_fleet import (
     IMAGE,
     KEYS,
     as_manifest,
@@ -23,8 +24,7 @@ from tests.components.small_fleet import (
     password_of,
     plan_of,
 )
-from tests.engine import Engine
-from tests.unit.stacks import FULL, SMALL, Values, with_value
+from tests.support.stacks import FULL, SMALL, Values, with_value
 
 MODEL = {"provider": "openai", "baseUrl": "https://api.example.com/v1", "name": "gpt-5"}
 ROUTED = {

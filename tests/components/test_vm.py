@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.cloud_world import declare
-from tests.clusters import vm
-from tests.policy import offences
-from tests.recorded import Recorded
+from tests.support.cloud_world import declare
+from tests.support.clusters import vm
+from tests.support.policy import offences
+from tests.support.recorded import Recorded
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE15IG93biBrZXk me@laptop"
 MACHINE = "i-t4n0abcd1234efgh"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tests.cloud_world import ADDRESS, PRIVATE_PEM, declare, encoded, engine
-from tests.clusters import vm
-from tests.policy import decoded
+from tests.support.cloud_world import ADDRESS, PRIVATE_PEM, declare, encoded, engine
+from tests.support.clusters import vm
+from tests.support.policy import decoded
 
 MACHINE = "i-t4n0abcd1234efgh"
 

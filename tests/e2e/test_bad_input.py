@@ -1,6 +1,6 @@
 """Bad input: `fleet apply` refuses it in words, with exit code 2, before it talks to a cluster.
 
-The cases are those of the unit tests: tests/corpus by hand, and generated from the models.
+The cases are those of the unit tests: tests/support/corpus by hand, and generated from the models.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.cli import app
-from tests.unit.broken import lay, values_of
-from tests.unit.broken_models import CASES, Case
-from tests.unit.stacks import SMALL, corpus, lay_scene, text_of, unclear, with_value
+from fleet.cli.main import app
+from tests.support.broken import lay, values_of
+from tests.support.broken_models import CASES, Case
+from tests.support.stacks import SMALL, corpus, lay_scene, text_of, unclear, with_value
 
 pytestmark = pytest.mark.e2e
 RULES = [case for case in corpus("rules.yaml") if "secrets" not in case]
@@ -27,7 +27,7 @@ Apply = Callable[[str], tuple[End, list[str]]]
 
 
 def named(cases: list[dict[str, Any]]) -> Any:
-    """Return a parametrization by cases of tests/corpus."""
+    """Return a parametrization by cases of tests/support/corpus."""
     return pytest.mark.parametrize("case", cases, ids=[case["name"] for case in cases])
 
 

@@ -1,8 +1,8 @@
 """Network rules tried by connections, on clusters that enforce them.
 
-The table of who may reach whom (tests/reachability.py) is evaluated in the unit tests. Here it is
-tried by connections, after the suite has found out whether this cluster enforces NetworkPolicy at
-all; it says so when it does not.
+The table of who may reach whom (tests/support/reachability.py) is evaluated in the unit tests.
+Here it is tried by connections, after the suite has found out whether this cluster enforces
+NetworkPolicy at all; it says so when it does not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.e2e.harness.landscape import Landscape, configure, landscape
 from tests.e2e.harness.making import Maker
 from tests.e2e.harness.model_pod import PORT, ModelPod
 from tests.e2e.harness.waiting import until
-from tests.reachability import ALLOWED, DENIED, PODS, Way, way
+from tests.support.reachability import ALLOWED, DENIED, PODS, Way, way
 
 pytestmark = pytest.mark.e2e
 TRY = (

@@ -105,7 +105,7 @@ class Runtime:
     def mounts(self) -> list[str]:
         """What only the main container mounts: managed config, scenes, the fake model's source."""
         found = [f"--volume={self.work}/etc:/etc/opencode:ro"]
-        found.append(f"--volume={ROOT}/tests/fakes/model_server.py:{_MODEL_SERVER}:ro")
+        found.append(f"--volume={ROOT}/tests/support/fakes/model_server.py:{_MODEL_SERVER}:ro")
         for scene in self.scenes:
             agents = ROOT / "scenes" / scene / "AGENTS.md"
             found.append(f"--volume={agents}:/app/{scene}/AGENTS.md:ro")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program.programs import ROOT
+from tests.support.programs import ROOT
 
 FOLDERS = ("components", "fleet", "image", "scenes")
 FILES = ("__main__.py", "pyproject.toml", "uv.lock", "README.md", "Pulumi.yaml")

@@ -10,13 +10,13 @@ import pulumi
 import pytest
 import yaml
 
-from tests.cloud_world import LOOKUPS, OUTPUTS
-from tests.components.small_fleet import PASSWORD, password_of
-from tests.engine import Engine, run
-from tests.policy import offences
-from tests.program.policies import POLICIES
-from tests.program.programs import ROOT, keys_of_engine
-from tests.recorded import Recorded
+from tests.support.cloud_world import LOOKUPS, OUTPUTS
+from tests.support.policies import POLICIES
+from tests.support.policy import offences
+from tests.support.programs import ROOT, keys_of_engine
+from tests.support.recorded import Recorded
+from tests.support.recording import Engine, run
+from tests.support.small_fleet import PASSWORD, password_of
 
 CREDENTIALS = ("ALICLOUD_ACCESS_KEY", "ALICLOUD_SECRET_KEY")
 REGISTRY_PASSWORD = "invented-registry-password"  # noqa: S105 - of nobody

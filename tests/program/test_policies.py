@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.components.small_fleet import deploy, plan_of
-from tests.program.policies import POLICIES
-from tests.recorded import Recorded
-from tests.unit.stacks import FULL, SMALL
+from tests.support.policies import POLICIES
+from tests.support.recorded import Recorded
+from tests.support.small_fleet import deploy, plan_of
+from tests.support.stacks import FULL, SMALL
 
 Spoil = Callable[[dict[str, Any]], None]
 

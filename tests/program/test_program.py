@@ -8,9 +8,9 @@ import pulumi
 import pytest
 import yaml
 
-from fleet.stack_file import STRUCTURED_KEYS
-from tests.program.programs import ROOT, lay_project, run_program
-from tests.unit.stacks import SMALL, Values, with_value, without
+from fleet.stackfile.reading import STRUCTURED_KEYS
+from tests.support.programs import ROOT, lay_project, run_program
+from tests.support.stacks import SMALL, Values, with_value, without
 
 MODEL = {"provider": "openai", "baseUrl": "https://api.example.com/v1", "name": "gpt-5"}
 SCENED = with_value(SMALL, "users[0].scenes", ["coding"]) | {

@@ -9,9 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from fleet.config import ExistingCluster
-from fleet.shell import cluster_of, passphrase, reported, warn
-from fleet.stack_file import Environment, load
+from fleet.cli.shell import cluster_of, passphrase, reported, warn
+from fleet.stackfile.config import ExistingCluster
+from fleet.stackfile.reading import Environment, load
 from tools.deploy import bundled, pulumi
 from tools.deploy.steps import StepError, fleet, run, tell
 

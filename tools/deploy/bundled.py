@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fleet.config import StackConfig
-from fleet.image_config import ImageMode
+from fleet.stackfile.config import StackConfig
+from fleet.stackfile.image import ImageMode
 from tools.cluster.images import full_name, stored
 from tools.cluster.layout import Layout
 from tools.deploy.steps import fleet, read, run, tell, tool

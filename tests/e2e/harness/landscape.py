@@ -18,7 +18,7 @@ from tests.e2e.harness.environment import Environment
 from tests.e2e.harness.kube import Live, is_ready
 from tests.e2e.harness.outside import Outside, can_stand_for, is_here, outside
 from tests.e2e.harness.waiting import until
-from tests.reachability import NETWORK, PODS, USERS, Pod, Way
+from tests.support.reachability import NETWORK, PODS, USERS, Pod, Way
 
 KNOCK = Path(__file__).with_name("knock.py")
 

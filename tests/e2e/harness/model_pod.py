@@ -10,7 +10,7 @@ from typing import Any, cast
 from tests.e2e.harness.kube import Kube, Live, is_ready
 from tests.e2e.harness.waiting import until
 
-SOURCE = Path(__file__).parents[2] / "fakes" / "model_server.py"
+SOURCE = Path(__file__).parents[2] / "support/fakes" / "model_server.py"
 PORT = 8000
 API_KEY = "e2e-model-key"
 MODEL = "fake-model"

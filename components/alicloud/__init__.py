@@ -1,0 +1,1 @@
+"""The cloud side of an environment: Alibaba Cloud components, one class a module."""

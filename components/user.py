@@ -1,0 +1,109 @@
+"""A user in the cluster: password, Secret, claim, Service, Deployment, route. Seven resources.
+
+Owns: which object waits for which, what outlives the user. Leaves out: what the objects hold
+(`fleet.manifests.user`), their namespace (`namespaces`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+import pulumi_random as random
+
+from components.bridge import declare
+from components.pool import retained_name
+from components.providers import kept_options
+from fleet.cluster.desired import PASSWORD_LENGTH
+from fleet.manifests.runtime import Given
+from fleet.manifests.user import API_KEY_KEY, PASSWORD_KEY, user_objects
+from fleet.plan.environment import UserPlan, fingerprint
+from fleet.stackfile.config import Access
+
+_ROLES = {
+    "Secret": "secret",
+    "PersistentVolumeClaim": "claim",
+    "Service": "service",
+    "Deployment": "deployment",
+    "Ingress": "route",
+    "HTTPRoute": "route",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UserStackArgs:
+    """What a user's runtime needs."""
+
+    user: UserPlan
+    access: Access
+    image: pulumi.Input[str]
+    pull_secret: str | None
+    api_key: pulumi.Output[str] | None
+    """The model API key, a secret; None for a user without one."""
+    namespace: pulumi.Input[str]
+    """Name of the user's namespace, once it exists."""
+    ready: pulumi.Input[str]
+    """The same name, once all that the pod mounts and that confines it exists."""
+    keeper: k8s.Provider
+    """Adopts the claim of a user who comes back."""
+
+
+class UserStack(pulumi.ComponentResource):
+    """One user's runtime with all that belongs to it."""
+
+    password: pulumi.Output[str]
+    """The basic-auth password, a secret."""
+    retained: str
+    """The claim, which stays in the cluster when the user goes."""
+
+    def __init__(
+        self, name: str, args: UserStackArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("opencode-fleet:user_stack:UserStack", name, None, opts)
+        user = args.user
+        self.password = random.RandomPassword(
+            f"{name}-password",
+            length=PASSWORD_LENGTH,
+            special=False,  # letters and digits pass URLs, shells and basic auth unquoted
+            keepers={"version": str(user.password_version)},
+            opts=pulumi.ResourceOptions(parent=self),
+        ).result
+        secret, claim, *others = user_objects(user, args.access, _given(args, self.password))
+        made = [
+            declare(f"{name}-secret", secret, pulumi.ResourceOptions(parent=self), args.namespace),
+            declare(
+                f"{name}-claim",
+                claim,
+                kept_options(self, args.keeper, claim=True),
+                args.namespace,
+            ),
+        ]
+        for manifest in others:
+            runtime = manifest["kind"] == "Deployment"
+            declare(
+                f"{name}-{_ROLES[manifest['kind']]}",
+                manifest,
+                # The pod names Secret and claim, which is no edge. One that starts before the
+                # Secret holds the new password serves the old one until its next restart.
+                pulumi.ResourceOptions(parent=self, depends_on=made if runtime else None),
+                args.ready if runtime else args.namespace,
+            )
+        self.retained = retained_name(claim)
+        self.register_outputs({"url": user.url})
+
+
+def _given(args: UserStackArgs, password: pulumi.Output[str]) -> Given:
+    data: dict[str, pulumi.Output[str]] = {PASSWORD_KEY: password}
+    mark: pulumi.Input[str] = ""
+    if args.api_key is not None:
+        data[API_KEY_KEY] = args.api_key
+        # A secret anywhere in a spec hides all of it from previews; a hash's 16 digits do not
+        # give the key away.
+        mark = pulumi.Output.unsecret(args.api_key.apply(fingerprint))
+    return Given(
+        image=args.image,
+        pull_secret=args.pull_secret,
+        secret_data=data,
+        api_key_fingerprint=mark,
+    )

@@ -1,0 +1,1 @@
+"""What may be typed at the `fleet` command, and what it prints."""

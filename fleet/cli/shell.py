@@ -1,0 +1,141 @@
+"""What the commands share: reading the environment, the cluster to talk to, printing, exit codes.
+
+The only module of the command line that reads environment variables or writes to the terminal.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fleet.cluster.kubectl import Kubectl, find_kubectl
+from fleet.errors import ClusterError, InputError, Problem
+from fleet.stackfile.config import ExistingCluster
+from fleet.stackfile.reading import Environment, load
+
+DONE, FAILED, WRONG_INPUT = 0, 1, 2
+_GC_THRESHOLD = 100_000
+
+
+def say(text: str) -> None:
+    """Print a line of the result."""
+    sys.stdout.write(text + "\n")
+
+
+def warn(text: str) -> None:
+    """Print a line that is not the result: progress, an error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def say_json(value: Mapping[str, Any]) -> None:
+    """Print the result for a script."""
+    say(json.dumps(value, indent=2))
+
+
+@contextmanager
+def reported() -> Generator[None]:
+    """Turn our errors into lines and exit codes; anything else is a defect and keeps its trace."""
+    try:
+        yield
+    except InputError as error:
+        for problem in error.problems:
+            warn(str(problem))
+        raise SystemExit(WRONG_INPUT) from None
+    except ClusterError as error:
+        warn(str(error))
+        raise SystemExit(FAILED) from None
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        warn(
+            f"{place}{error.strerror or error}: what was done so far stays: mend it, run this again"
+        )
+        raise SystemExit(FAILED) from None
+    except KeyboardInterrupt:
+        warn("interrupted: what was done so far stays; running this again goes on from there")
+        raise SystemExit(FAILED) from None
+
+
+def run(command: Callable[[], None]) -> None:
+    """Run the command line and write out what it printed.
+
+    A full disk under standard output is told; a reader that went away, as `head` does, is not.
+    """
+    # A command ends before its garbage matters; looking for it among a thousand users' objects
+    # takes a tenth of the time.
+    gc.set_threshold(_GC_THRESHOLD)
+    with reported():
+        try:
+            command()
+        finally:
+            _write_out()
+
+
+def _write_out() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # The interpreter would try once more when it ends, and print a trace.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
+def read_environment(stack: str) -> Environment:
+    """Read a stack file of the current folder."""
+    return load(stack, Path.cwd(), passphrase)
+
+
+def passphrase() -> str | None:
+    """Return the passphrase of the stack's secrets from where Pulumi looks for it."""
+    word = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
+    if word is not None:
+        return word
+    file = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    if not file:
+        return None
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        rule, change = f"cannot be read ({why})", "mend the path, its rights or its content"
+        problem = Problem("PULUMI_CONFIG_PASSPHRASE_FILE", file, rule, change)
+        raise InputError([problem]) from None
+
+
+def cluster_of(environment: Environment, context: str | None) -> Kubectl:
+    """Return kubectl for an environment's cluster; `context` overrides the stack file's."""
+    cluster = environment.config.cluster
+    if context is None:
+        if not isinstance(cluster, ExistingCluster):
+            raise InputError(
+                [
+                    Problem(
+                        "cluster.kind",
+                        cluster.kind,
+                        "`pulumi up` makes this cluster, and the stack file names no context",
+                        "give --context of the kubeconfig that Pulumi exported",
+                    )
+                ]
+            )
+        context = cluster.context
+    return Kubectl(program=find_kubectl(), context=context)
+
+
+def need_existing(environment: Environment) -> None:
+    """Raise InputError unless `fleet apply` covers the environment's kind of cluster."""
+    if not isinstance(environment.config.cluster, ExistingCluster):
+        rule = "fleet apply and destroy cover clusters of kind existing only"
+        change = "use pulumi up and pulumi destroy"
+        raise InputError([Problem("cluster.kind", environment.config.cluster.kind, rule, change)])
+
+
+def interactive() -> bool:
+    """Return whether a person looks at standard error."""
+    return sys.stderr.isatty()

@@ -1,0 +1,1 @@
+"""What runs in a cluster now, and what one can do to it."""

@@ -1,0 +1,1 @@
+"""Which runtime image, which tag, how it is built."""

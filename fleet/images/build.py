@@ -1,0 +1,143 @@
+"""Building the runtime image with the Docker daemon, for deployments without the Pulumi CLI.
+
+An image whose source tag exists is not built again. The Pulumi program builds the same image with
+the same tags through its own providers (`components.image`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fleet import __version__
+from fleet.errors import ClusterError
+from fleet.images.tags import ImageTags, build_args, image_tags
+from fleet.stackfile.image import Image
+
+LABEL = "opencode-fleet.image"
+_TAIL = 15
+_BUILDX_SINCE = 23
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Docker:
+    """The Docker daemon that the docker command talks to."""
+
+    program: str
+    host: str | None = None
+    buildkit: bool = True
+
+    def run(self, *arguments: str, quiet: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run docker; its output is captured when `quiet`."""
+        environment = {**os.environ, "DOCKER_BUILDKIT": "1" if self.buildkit else "0"}
+        if self.host is not None:
+            environment["DOCKER_HOST"] = self.host
+        return subprocess.run(
+            [self.program, *arguments],
+            env=environment,
+            capture_output=quiet,
+            text=True,
+            check=False,
+        )
+
+    def has(self, reference: str) -> bool:
+        """Return whether the daemon holds an image."""
+        return self.run("image", "inspect", reference).returncode == 0
+
+
+def find_docker(host: str | None = None) -> Docker:
+    """Return the docker command to build with; raise ClusterError when it or its daemon is away.
+
+    Since Docker 23 BuildKit comes with the buildx plugin, before it was part of the command; a
+    machine can have both, so the first command that has it is taken, else the classic builder.
+    """
+    names = (os.environ.get("FLEET_DOCKER"), shutil.which("docker"), "/usr/bin/docker")
+    programs = [name for name in dict.fromkeys(names) if name and Path(name).exists()]
+    if not programs:
+        raise ClusterError("docker: not found: no such program on PATH: install Docker")
+    found = [Docker(program=name, host=host) for name in programs]
+    reply = found[0].run("version", "--format", "{{.Server.Version}}")
+    if reply.returncode != 0:
+        lines = reply.stderr.strip().splitlines() or ["no answer"]
+        raise ClusterError(f"docker: no daemon answers ({lines[-1]}): start it, or set DOCKER_HOST")
+    with_buildkit = [docker for docker in found if _has_buildkit(docker)]
+    return with_buildkit[0] if with_buildkit else replace(found[0], buildkit=False)
+
+
+def _has_buildkit(docker: Docker) -> bool:
+    if docker.run("buildx", "version").returncode == 0:
+        return True
+    version = docker.run("version", "--format", "{{.Client.Version}}").stdout
+    return version.partition(".")[0].isdigit() and int(version.partition(".")[0]) < _BUILDX_SINCE
+
+
+def build(
+    docker: Docker, image: Image, context: Path, *, base: str | None, network: str | None
+) -> tuple[ImageTags, bool]:
+    """Build the runtime image unless its source tag exists; return its tags and whether it built.
+
+    `base` stands in for the configured base where that cannot be pulled; such an image is labelled
+    so and never pushed.
+    """
+    tags = image_tags(image, context, __version__)
+    reference = f"{image.repository}:{tags.source}"
+    if docker.has(reference):
+        return tags, False
+    args = build_args(image)
+    if base is not None and base != args["BASE_IMAGE"]:
+        args["BASE_IMAGE"] = base
+    command = ["build", f"--label={LABEL}=runtime"]
+    command += [f"--platform={image.platforms[0]}", "--progress=plain"] if docker.buildkit else []
+    command += [f"--label={LABEL}.base={args['BASE_IMAGE']}"]
+    command += [part for key, value in args.items() for part in ("--build-arg", f"{key}={value}")]
+    names = [f"{image.repository}:{tag}" for tag in (tags.source, tags.lock, tags.version)]
+    command += [part for name in names for part in ("--tag", name)]
+    command += [f"--network={network}"] if network else []
+    reply = docker.run(*command, str(context))
+    if reply.returncode != 0:
+        tail = "\n".join((reply.stdout + reply.stderr).strip().splitlines()[-_TAIL:])
+        raise ClusterError(
+            f"{tail}\nimage {reference}: build: the step above failed: mend it and run this again"
+        )
+    return tags, True
+
+
+def push(docker: Docker, image: Image, tags: ImageTags) -> str:
+    """Push an image under its three tags and return the reference runtimes use."""
+    reference = f"{image.repository}:{tags.source}"
+    if base_label(docker, reference) != image.base_image:
+        raise ClusterError(
+            f"image {reference}: push: it was built on a stand-in base: build it where"
+            f" {image.base_image} can be pulled"
+        )
+    for tag in (tags.source, tags.lock, tags.version):
+        reply = docker.run("push", "--quiet", f"{image.repository}:{tag}")
+        if reply.returncode != 0:
+            why = (reply.stderr.strip().splitlines() or ["no answer"])[-1]
+            raise ClusterError(f"image {reference}: push: {why}: log in to the registry, try again")
+    return reference
+
+
+def base_label(docker: Docker, reference: str) -> str | None:
+    """Return the base an image says it was built on."""
+    reply = docker.run("image", "inspect", "--format", "{{json .Config.Labels}}", reference)
+    if reply.returncode != 0:
+        return None
+    labels: dict[str, str] = json.loads(reply.stdout) or {}
+    return labels.get(f"{LABEL}.base")
+
+
+def prune(docker: Docker, image: Image, keep: Sequence[str]) -> list[str]:
+    """Remove this project's images but those tagged `keep`, and their build cache; return names."""
+    pattern = f"reference={image.repository}:*"
+    listing = docker.run("image", "ls", "--filter", pattern, "--format", "{{.Repository}}:{{.Tag}}")
+    names = [name for name in listing.stdout.split() if name.rpartition(":")[2] not in keep]
+    removed = [name for name in names if docker.run("image", "rm", name).returncode == 0]
+    docker.run("image", "prune", "--force", "--filter", f"label={LABEL}=runtime")
+    docker.run("builder", "prune", "--force", "--filter", "unused-for=24h")
+    return removed

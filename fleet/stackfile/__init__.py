@@ -1,0 +1,1 @@
+"""What a stack file says, and whether it is allowed."""

@@ -1,0 +1,1 @@
+"""What is one sound value, and how a broken one is told."""

@@ -1,0 +1,34 @@
+"""The cloud's pure side stays pure, and small programs stay small."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+MODULES = (
+    "fleet.alicloud.rules",
+    "fleet.alicloud.cost_text",
+    "fleet.alicloud.ram_policy",
+    "fleet.alicloud.machine_plan",
+    "fleet.alicloud.kubeconfig",
+    "fleet.alicloud.schedule_plan",
+    "fleet.alicloud.cloud_init",
+)
+
+
+def _loaded(module: str) -> set[str]:
+    code = f"import sys, {module}; print(*sorted(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(result.stdout.split())
+
+
+def test_no_pure_module_loads_pulumi() -> None:
+    loaded = _loaded(", ".join(MODULES))
+    assert not {name for name in loaded if name.split(".")[0].startswith("pulumi")}
+
+
+def test_what_runs_elsewhere_needs_the_standard_library_only() -> None:
+    loaded = _loaded("fleet.alicloud.cloud_assistant, fleet.alicloud.power")
+    assert not {"pydantic", "yaml", "typer", "rich"} & loaded

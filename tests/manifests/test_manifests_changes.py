@@ -1,0 +1,205 @@
+"""For each kind of edit, exactly the pods that must restart do, and names of data never change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.deployed import Deployed, deploy, objects_of_user
+from tests.support.stacks import SMALL, Values, with_value, without
+
+BASE: Values = {
+    **SMALL,
+    "model": {"provider": "openai", "baseUrl": "https://api.openai.com/v1", "name": "gpt-5"},
+    "scenes": {"coding": {"path": "scenes/coding"}, "research": {"path": "scenes/research"}},
+    "profiles": {"standard": {}, "large": {"memory": {"request": "1Gi", "limit": "4Gi"}}},
+    "users": [
+        {"id": "alice", "displayName": "Alice", "scenes": ["coding", "research"]},
+        {"id": "bob", "scenes": ["coding"]},
+        {"id": "carol", "profile": "large"},
+    ],
+}
+EVERYBODY = {"alice", "bob", "carol"}
+
+
+def templates(deployed: Deployed) -> dict[str, str]:
+    """Return what decides about a restart, by user: pod template and replicas."""
+    return {
+        item["metadata"]["annotations"]["opencode-fleet/user-id"]: json.dumps(
+            [item["spec"]["template"], item["spec"]["replicas"]], sort_keys=True
+        )
+        for item in deployed.of("Deployment")
+    }
+
+
+def touched(before: Deployed, after: Deployed) -> set[str]:
+    """Return the users whose pods an edit starts, stops or restarts."""
+    old, new = templates(before), templates(after)
+    return {user for user in {*old, *new} if old.get(user) != new.get(user)}
+
+
+EDITS: dict[str, tuple[Callable[[Values], Values], set[str]]] = {
+    "nothing": (lambda values: values, set()),
+    "a user added": (lambda values: with_value(values, "users[3]", {"id": "dave"}), {"dave"}),
+    "a user added in front": (
+        lambda values: {**values, "users": [{"id": "dave"}, *values["users"]]},
+        {"dave"},
+    ),
+    "a user removed": (lambda values: without(values, "users[0]"), {"alice"}),
+    "the roster turned round": (
+        lambda values: {**values, "users": list(reversed(values["users"]))},
+        set(),
+    ),
+    "a user suspended": (
+        lambda values: with_value(values, "users[1].state", "suspended"),
+        {"bob"},
+    ),
+    "a user moved to another size": (
+        lambda values: with_value(values, "users[1].profile", "large"),
+        {"bob"},
+    ),
+    "a size changed": (
+        lambda values: with_value(
+            values, "profiles.large", {"memory": {"request": "1Gi", "limit": "5Gi"}}
+        ),
+        {"carol"},
+    ),
+    "only a size's storage changed": (
+        lambda values: with_value(values, "profiles.standard", {"storage": "20Gi"}),
+        set(),
+    ),
+    "a size written another way": (
+        lambda values: with_value(
+            values, "profiles.large", {"memory": {"request": "1024Mi", "limit": "4096Mi"}}
+        ),
+        set(),
+    ),
+    "a scene given to a user": (
+        lambda values: with_value(values, "users[2].scenes", ["research"]),
+        {"carol"},
+    ),
+    "a scene taken from a user": (
+        lambda values: with_value(values, "users[0].scenes", ["coding"]),
+        {"alice"},
+    ),
+    "a display name": (
+        lambda values: with_value(values, "users[0].displayName", "Alice Smith"),
+        set(),
+    ),
+    "a display name removed": (lambda values: without(values, "users[0].displayName"), set()),
+    "a new password": (
+        lambda values: with_value(values, "users[1].passwordVersion", 2),
+        {"bob"},
+    ),
+    "another model": (lambda values: with_value(values, "model.name", "gpt-6"), EVERYBODY),
+    "another domain": (
+        lambda values: with_value(values, "access.domain", "other.localhost"),
+        set(),
+    ),
+    "another port": (lambda values: with_value(values, "access.port", 8080), set()),
+    "a pull secret": (lambda values: with_value(values, "image.pullSecret", "login"), EVERYBODY),
+    "a network rule": (
+        lambda values: with_value(values, "network", {"deny": ["47.0.0.0/16"]}),
+        set(),
+    ),
+    "a quota": (
+        lambda values: with_value(values, "pools", {"default": {"quota": {"cpu": 9}}}),
+        set(),
+    ),
+    "another pool": (
+        lambda values: with_value(with_value(values, "users[1].pool", "lab"), "pools", {"lab": {}}),
+        {"bob"},
+    ),
+    "a scene that nobody has": (
+        lambda values: with_value(values, "scenes.other", {"path": "scenes/coding"}),
+        set(),
+    ),
+    "a purge": (lambda values: {**values, "purge": ["zoe"]}, set()),
+}
+
+
+@pytest.mark.parametrize("name", list(EDITS))
+def test_an_edit_restarts_exactly_whom_it_must(name: str, shared_folder: Path) -> None:
+    edit, expected = EDITS[name]
+    before = deploy(BASE, shared_folder)
+    assert touched(before, deploy(edit(BASE), shared_folder)) == expected
+
+
+@pytest.mark.parametrize(
+    ("scene", "expected"), [("coding", {"alice", "bob"}), ("research", {"alice"})]
+)
+def test_a_changed_scene_restarts_those_who_have_it(
+    scene: str, expected: set[str], folder: Path
+) -> None:
+    before = deploy(BASE, folder)
+    (folder / "scenes" / scene / "AGENTS.md").write_text("Work better.\n", encoding="utf-8")
+    after = deploy(BASE, folder)
+    assert touched(before, after) == expected
+    names = [
+        {item["metadata"]["name"] for item in each.of("ConfigMap")} for each in (before, after)
+    ]
+    # The new one is made before the old one goes: their names differ, and one changed.
+    assert len(names[1] - names[0]) == 1
+    assert (names[1] - names[0]).pop().startswith(f"scene-{scene}-")
+
+
+def test_another_image_restarts_everybody_and_another_key_its_user(shared_folder: Path) -> None:
+    plan = deploy(BASE, shared_folder).plan
+
+    def template(**changes: Any) -> list[str]:
+        found: list[str] = []
+        for user in plan.users:
+            objects = objects_of_user(plan, user, **changes)
+            (item,) = (item for item in objects if item["kind"] == "Deployment")
+            found.append(json.dumps(item["spec"]["template"]))
+        return found
+
+    assert all(
+        one != two
+        for one, two in zip(template(), template(api_key_fingerprint="0123"), strict=True)
+    )
+    assert template(secret_data={"password": "a"}) == template(secret_data={"password": "b"})
+
+
+def test_a_suspended_user_keeps_all_but_the_pod(shared_folder: Path) -> None:
+    values = with_value(BASE, "users[0].state", "suspended")
+    before, after = deploy(BASE, shared_folder), deploy(values, shared_folder)
+    assert after.named("Deployment", "oc-alice")["spec"]["replicas"] == 0
+    assert after.named("Deployment", "oc-bob")["spec"]["replicas"] == 1
+    kinds = ("Secret", "PersistentVolumeClaim", "Service", "Ingress")
+    assert all(before.named(kind, "oc-alice") == after.named(kind, "oc-alice") for kind in kinds)
+
+
+def test_selectors_and_claims_are_the_same_whatever_is_edited(shared_folder: Path) -> None:
+    # A Deployment's selector and most of a claim cannot be changed in place.
+    def fixed(values: Values) -> list[Any]:
+        deployed = deploy(values, shared_folder)
+        claim = deployed.named("PersistentVolumeClaim", "oc-alice")
+        return [
+            deployed.named("Deployment", "oc-alice")["spec"]["selector"],
+            deployed.named("Service", "oc-alice")["spec"]["selector"],
+            claim["metadata"]["name"],
+            claim["spec"]["accessModes"],
+            claim["spec"].get("storageClassName"),
+        ]
+
+    before = fixed(BASE)
+    for name, (edit, _) in EDITS.items():
+        if name != "a user removed":
+            assert fixed(edit(BASE)) == before, name
+
+
+def test_two_pods_of_a_user_never_run_at_once(shared_folder: Path) -> None:
+    # OpenCode's database takes one writer.
+    for item in deploy(BASE, shared_folder).of("Deployment"):
+        assert item["spec"]["strategy"] == {"type": "Recreate"}
+        assert item["spec"]["replicas"] == 1
+
+
+def test_the_same_file_gives_the_same_objects_in_the_same_order(shared_folder: Path) -> None:
+    one, two = deploy(BASE, shared_folder), deploy(BASE, shared_folder)
+    assert json.dumps(one.objects) == json.dumps(two.objects)

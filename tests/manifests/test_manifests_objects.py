@@ -1,0 +1,243 @@
+"""Facts of the objects that users and operators rely on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.names import FIELD_MANAGER
+from tests.support.deployed import VARIANTS, Deployed, deploy
+
+RETAINED = "opencode-fleet/retain"
+
+
+@pytest.fixture
+def plain(shared_folder: Path) -> Deployed:
+    """Two users with scenes and a model."""
+    return deploy(VARIANTS["plain"], shared_folder)
+
+
+def container_of(deployed: Deployed, name: str) -> dict[str, Any]:
+    """Return the runtime container of a user."""
+    return deployed.named("Deployment", name)["spec"]["template"]["spec"]["containers"][0]
+
+
+def test_what_holds_data_is_marked_as_retained(shared_folder: Path) -> None:
+    for variant in VARIANTS.values():
+        deployed = deploy(variant, shared_folder)
+        for kind in ("PersistentVolumeClaim", "PersistentVolume", "Namespace"):
+            for item in deployed.of(kind):
+                assert item["metadata"]["annotations"][RETAINED] == "true"
+        others = [item for item in deployed.objects if "Volume" not in item["kind"]]
+        marked = [
+            item["kind"]
+            for item in others
+            if RETAINED in item["metadata"].get("annotations", {}) and item["kind"] != "Namespace"
+        ]
+        assert marked == []
+
+
+def test_a_claim_has_the_size_of_the_profile_and_the_class_of_the_storage(
+    plain: Deployed, shared_folder: Path
+) -> None:
+    spec = plain.named("PersistentVolumeClaim", "oc-alice")["spec"]
+    assert spec == {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "10Gi"}},
+    }
+    full = deploy(VARIANTS["full"], shared_folder)
+    assert full.named("PersistentVolumeClaim", "oc-alice")["spec"]["storageClassName"] == "fast"
+
+
+def test_app_and_data_of_a_user_are_two_folders_of_one_claim(plain: Deployed) -> None:
+    mounts = {item["mountPath"]: item for item in container_of(plain, "oc-alice")["volumeMounts"]}
+    assert mounts["/app"] == {"name": "user", "mountPath": "/app", "subPath": "app"}
+    assert mounts["/data"] == {"name": "user", "mountPath": "/data", "subPath": "data"}
+
+
+def test_app_on_the_shared_claim_keeps_the_database_on_the_users_own(shared_folder: Path) -> None:
+    # SQLite on NFS has been reported corrupt.
+    shared = deploy(VARIANTS["shared"], shared_folder)
+    mounts = {item["mountPath"]: item for item in container_of(shared, "oc-alice")["volumeMounts"]}
+    assert mounts["/app"] == {"name": "shared", "mountPath": "/app", "subPath": "alice"}
+    assert mounts["/data"] == {"name": "user", "mountPath": "/data", "subPath": "data"}
+    claim = shared.named("PersistentVolumeClaim", "workspaces")
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "source"),
+    [
+        ("nas by nfs", {"nfs": {"server": "10.0.0.9", "path": "/fleet"}}),
+        (
+            "nas by csi",
+            {
+                "csi": {
+                    "driver": "nasplugin.csi.alibabacloud.com",
+                    "volumeHandle": "opencode-test--default--shared",
+                    "volumeAttributes": {"server": "10.0.0.9", "path": "/fleet", "vers": "3"},
+                }
+            },
+        ),
+    ],
+)
+def test_a_nas_backs_the_shared_claim_and_survives_it(
+    variant: str, source: dict[str, Any], shared_folder: Path
+) -> None:
+    deployed = deploy(VARIANTS[variant], shared_folder)
+    (volume,) = deployed.of("PersistentVolume")
+    claim = deployed.named("PersistentVolumeClaim", "workspaces")
+    assert source.items() <= volume["spec"].items()
+    assert volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert volume["spec"]["claimRef"] == {
+        "namespace": "opencode-test--default",
+        "name": "workspaces",
+    }
+    assert claim["spec"]["volumeName"] == volume["metadata"]["name"]
+    # An empty class on both sides: a default class would make another volume.
+    assert claim["spec"]["storageClassName"] == volume["spec"]["storageClassName"] == ""
+
+
+def test_a_scene_on_the_nas_is_mounted_from_there_read_only(shared_folder: Path) -> None:
+    deployed = deploy(VARIANTS["nas scenes on claims"], shared_folder)
+    mounts = {
+        item["mountPath"]: item for item in container_of(deployed, "oc-alice")["volumeMounts"]
+    }
+    assert mounts["/app/research/AGENTS.md"] == {
+        "name": "shared",
+        "mountPath": "/app/research/AGENTS.md",
+        "subPath": "scenes/research/AGENTS.md",
+        "readOnly": True,
+    }
+    assert mounts["/app"]["name"] == "user"
+    assert mounts["/app/coding/.opencode"]["name"] == "scene-coding"
+
+
+def test_a_scene_config_map_holds_the_files_and_the_pod_puts_them_in_place(
+    plain: Deployed,
+) -> None:
+    (scene,) = (
+        item
+        for item in plain.of("ConfigMap")
+        if item["metadata"]["name"].startswith("scene-coding")
+    )
+    pod = plain.named("Deployment", "oc-alice")["spec"]["template"]["spec"]
+    (volume,) = (item for item in pod["volumes"] if item["name"] == "scene-coding")
+    assert volume["configMap"]["name"] == scene["metadata"]["name"]
+    paths = {item["key"]: item["path"] for item in volume["configMap"]["items"]}
+    assert set(paths) == set(scene["data"])
+    assert sorted(paths.values()) == [
+        ".opencode/.gitignore",
+        ".opencode/agents/review.md",
+        ".opencode/opencode.json",
+        "AGENTS.md",
+    ]
+
+
+def test_requests_and_limits_are_those_of_the_profile(shared_folder: Path) -> None:
+    deployed = deploy(VARIANTS["sizes"], shared_folder)
+    assert container_of(deployed, "oc-alice")["resources"] == {
+        "requests": {"cpu": "1500m", "memory": "1Gi", "ephemeral-storage": "256Mi"},
+        "limits": {"cpu": "4", "memory": "8Gi", "ephemeral-storage": "4Gi"},
+    }
+
+
+def test_probes_need_no_credential_and_have_a_short_timeout(plain: Deployed) -> None:
+    # A request that comes before OpenCode is ready is never answered.
+    container = container_of(plain, "oc-alice")
+    for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+        probe = container[name]
+        assert probe["httpGet"] == {"path": "/site.webmanifest", "port": "http"}
+        assert probe["timeoutSeconds"] <= 10
+    startup = container["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 60
+
+
+def test_an_ingress_streams_for_a_day(plain: Deployed) -> None:
+    item = plain.named("Ingress", "oc-alice")
+    annotations = item["metadata"]["annotations"]
+    assert annotations["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
+    assert annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"] == "86400"
+    assert item["spec"]["rules"][0]["host"] == "alice.fleet.localhost"
+    assert "tls" not in item["spec"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "name"),
+    [
+        ("tls secret", "wildcard"),
+        ("tls certManager", "oc-alice-tls"),
+        ("tls selfSigned", "fleet-self-signed"),
+    ],
+)
+def test_each_kind_of_certificate_is_asked_for_by_its_secret(
+    variant: str, name: str, shared_folder: Path
+) -> None:
+    item = deploy(VARIANTS[variant], shared_folder).named("Ingress", "oc-alice")
+    assert item["spec"]["tls"] == [{"hosts": ["alice.fleet.example.com"], "secretName": name}]
+    issuer = item["metadata"]["annotations"].get("cert-manager.io/cluster-issuer")
+    assert issuer == ("letsencrypt" if variant == "tls certManager" else None)
+
+
+def test_an_http_route_leads_from_the_gateway_to_the_service(shared_folder: Path) -> None:
+    deployed = deploy(VARIANTS["httpRoute"], shared_folder)
+    assert deployed.of("Ingress") == []
+    item = deployed.named("HTTPRoute", "oc-alice")
+    assert item["apiVersion"] == "gateway.networking.k8s.io/v1"
+    assert item["spec"]["parentRefs"] == [{"name": "public", "namespace": "gateways"}]
+    assert item["spec"]["hostnames"] == ["alice.fleet.localhost"]
+    (rule,) = item["spec"]["rules"]
+    assert rule["backendRefs"] == [{"name": "oc-alice", "port": 4096}]
+    assert rule["timeouts"] == {"request": "0s"}
+
+
+def test_a_pool_counts_its_objects_and_keeps_to_its_quota(shared_folder: Path) -> None:
+    full = deploy(VARIANTS["full"], shared_folder)
+    quotas = {
+        item["metadata"]["namespace"]: item["spec"]["hard"] for item in full.of("ResourceQuota")
+    }
+    assert (
+        quotas["opencode-test--default"]
+        | {
+            "requests.cpu": "20",
+            "requests.memory": "64Gi",
+            "requests.storage": "500Gi",
+        }
+        == quotas["opencode-test--default"]
+    )
+    assert not [key for key in quotas["opencode-test--lab"] if key.startswith("requests.")]
+
+
+def test_the_number_of_policies_does_not_grow_with_users(shared_folder: Path) -> None:
+    users = [{"id": f"user-{index}"} for index in range(100)]
+    many = deploy({**VARIANTS["plain"], "users": users}, shared_folder)
+    assert len(many.of("NetworkPolicy")) == 3
+
+
+def test_an_id_that_no_name_can_hold_is_kept_in_an_annotation(plain: Deployed) -> None:
+    (claim,) = (
+        item
+        for item in plain.of("PersistentVolumeClaim")
+        if item["metadata"]["name"].startswith("oc-bob-b-example-com-")
+    )
+    assert claim["metadata"]["annotations"]["opencode-fleet/user-id"] == "bob.b@example.com"
+
+
+def test_a_pull_secret_reaches_the_pod(shared_folder: Path) -> None:
+    deployed = deploy(VARIANTS["pull secret"], shared_folder)
+    pod = deployed.named("Deployment", "oc-alice")["spec"]["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "registry-login"}]
+
+
+def test_a_pool_without_users_is_a_namespace_with_its_rules(shared_folder: Path) -> None:
+    deployed = deploy(VARIANTS["no users"], shared_folder)
+    assert deployed.plan.users == ()
+    assert len(deployed.of("Namespace")) == 1
+    assert len(deployed.of("NetworkPolicy")) == 3
+
+
+def test_the_field_manager_is_the_projects_name() -> None:
+    # Server-side apply tells owners of fields apart by it: another one would conflict with all.
+    assert FIELD_MANAGER == "opencode-fleet"

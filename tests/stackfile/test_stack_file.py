@@ -1,0 +1,65 @@
+"""Reading a stack file: the shipped ones are valid, keys of other projects are left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fleet.errors import InputError
+from fleet.stackfile.reading import STRUCTURED_KEYS, load, mapping, parse_values
+from tests.support.stacks import FULL, SECRETS, SMALL, lines_of_file, shipped, text_of
+
+PROJECT = Path(__file__).parents[2]
+
+
+def no_passphrase() -> str | None:
+    """Answer for a file without secrets."""
+    return None
+
+
+@pytest.mark.parametrize("path", shipped(PROJECT), ids=lambda path: path.name)
+def test_a_shipped_file_is_valid(path: Path) -> None:
+    name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+    environment = load(name, PROJECT, no_passphrase)
+    assert environment.name == name
+    assert [user.id for user in environment.config.users] == ["alice", "bob"]
+    assert set(environment.scenes) == {"coding", "research"}
+
+
+def test_a_file_is_read_with_all_it_refers_to(folder: Path) -> None:
+    text = text_of({**FULL, "users": list[str]()})
+    (folder / "Pulumi.test.yaml").write_text(text, encoding="utf-8")
+    environment = load("test", folder, no_passphrase)
+    assert environment.folder == folder
+    assert list(environment.scenes) == ["coding"]
+    assert ("AGENTS.md", "Work.\n") in environment.scenes["coding"].files
+
+
+def test_keys_of_other_projects_are_left_alone(folder: Path) -> None:
+    text = text_of(SMALL) + "  aws:region: eu\n  other:users: 5\n  pulumi:tags: {a: b}\n"
+    assert lines_of_file(text, folder) == []
+
+
+def test_values_of_the_engine_are_read_like_a_file(shared_folder: Path) -> None:
+    environment = parse_values("test", shared_folder, FULL, SECRETS)
+    assert environment.secrets == {}
+    assert environment.config.users[0].id == "alice"
+
+
+def test_an_error_holds_its_problems_and_prints_them(shared_folder: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_values("test", shared_folder, {"users": 5}, frozenset())
+    lines = [str(problem) for problem in caught.value.problems]
+    assert len(lines) == 3
+    assert str(caught.value) == "\n".join(lines)
+    assert caught.value.__suppress_context__
+
+
+def test_structured_keys_are_those_of_the_models() -> None:
+    assert set(FULL) == set(STRUCTURED_KEYS)
+
+
+def test_what_is_no_mapping_is_an_empty_one() -> None:
+    assert mapping({1: 2}) == {"1": 2}
+    assert mapping([1]) == mapping(None) == mapping("a") == {}

@@ -1,0 +1,237 @@
+"""Stack files for tests: a small valid one, one with every key, and one change to either."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from fleet.errors import InputError
+from fleet.names import PROJECT
+from fleet.stackfile.config import StackConfig
+from fleet.stackfile.reading import Environment, load, parse_values
+
+Values = dict[str, Any]
+
+SMALL: Values = {
+    "cluster": {"kind": "existing", "context": "test"},
+    "access": {"domain": "fleet.localhost", "tls": "none"},
+    "users": [{"id": "alice"}, {"id": "bob"}],
+}
+FULL: Values = {
+    "cluster": {"kind": "existing", "context": "test"},
+    "image": {
+        "mode": "buildkit",
+        "opencodeVersion": "1.18.33",
+        "repository": "registry.example.com/team/runtime",
+        "push": True,
+        "platforms": ["linux/amd64", "linux/arm64"],
+        "baseImage": "node:22-bookworm-slim",
+        "npmRegistry": "https://npm.example.com",
+        "debianMirror": "http://deb.example.com/debian",
+        "extraToolchains": ["go"],
+        "pullSecret": "registry-login",
+        "builder": {"name": "remote"},
+        "cacheFrom": ["type=registry,ref=registry.example.com/team/cache"],
+        "cacheTo": ["type=inline"],
+        "timeoutMinutes": 20,
+        "retries": 2,
+    },
+    "access": {
+        "domain": "fleet.localhost",
+        "tls": "none",
+        "port": 7080,
+        "route": "ingress",
+        "className": "nginx",
+        "controller": {"namespace": "ingress-nginx", "podLabels": {"app": "controller"}},
+    },
+    "model": {
+        "provider": "openai",
+        "baseUrl": "https://api.openai.com/v1",
+        "name": "gpt-5",
+        "smallName": "gpt-5-mini",
+        "contextTokens": 100000,
+        "outputTokens": 8000,
+        "apiKey": "modelApiKey",
+    },
+    "profiles": {
+        "standard": {
+            "cpu": {"request": "250m", "limit": 2},
+            "memory": {"request": "512Mi", "limit": "2Gi"},
+            "storage": "10Gi",
+            "ephemeralStorage": "4Gi",
+        },
+        "large": {"cpu": {"request": 1, "limit": 4}, "memory": {"request": "2Gi", "limit": "8Gi"}},
+    },
+    "scenes": {"coding": {"path": "scenes/coding"}, "papers": {"nasPath": "shared/papers"}},
+    "pools": {"default": {"quota": {"cpu": 20, "memory": "64Gi", "storage": "500Gi"}}, "lab": {}},
+    "storage": {
+        "mode": "shared",
+        "className": "fast",
+        "shared": {
+            "size": "200Gi",
+            "className": "nas",
+            "nas": {"server": "nas.example.com", "path": "/fleet", "driver": "csi"},
+        },
+    },
+    "network": {
+        "allow": [{"cidr": "10.1.2.3/32", "port": 8000}],
+        "deny": ["47.0.0.0/16"],
+        "dns": {"namespace": "kube-system", "podLabels": {"k8s-app": "kube-dns"}},
+        "dnsAddresses": ["169.254.20.10"],
+    },
+    "users": [
+        {
+            "id": "alice",
+            "displayName": "Alice",
+            "scenes": ["coding", "papers"],
+            "profile": "large",
+            "pool": "lab",
+            "state": "active",
+            "passwordVersion": 2,
+            "apiKey": "aliceApiKey",
+        },
+        {"id": "bob", "scenes": ["coding"], "state": "suspended"},
+    ],
+    "purge": ["carol"],
+}
+SECRETS = frozenset({"modelApiKey", "aliceApiKey"})
+
+Path_ = tuple[str | int, ...]
+
+
+def keys_of(path: str) -> Path_:
+    """Return `users[0].id` as ("users", 0, "id")."""
+    parts = re.findall(r"\[(\d+)\]|([^.\[\]]+)", path)
+    return tuple(int(index) if index else name for index, name in parts)
+
+
+def with_value(values: Values, path: str, value: object) -> Values:
+    """Return a copy of `values` with one place set; mappings on the way are made."""
+    changed = copy.deepcopy(values)
+    *way, last = keys_of(path)
+    place: Any = changed
+    for part in way:
+        place = place[part] if isinstance(part, int) else place.setdefault(part, {})
+    if isinstance(last, int) and last == len(place):
+        place.append(value)
+    else:
+        place[last] = value
+    return changed
+
+
+def without(values: Values, path: str) -> Values:
+    """Return a copy of `values` without one place."""
+    changed = copy.deepcopy(values)
+    *way, last = keys_of(path)
+    place: Any = changed
+    for part in way:
+        place = place[part]
+    del place[last]
+    return changed
+
+
+class _Plain(yaml.CSafeDumper):
+    """Writes a value out as often as it stands there: stack files have no aliases."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the name is PyYAML's
+        """Return that no value becomes an alias."""
+        return True
+
+
+def text_of(values: Mapping[str, object], **others: object) -> str:
+    """Return values as the text of a stack file; `others` are top-level keys beside `config:`."""
+    config = {f"{PROJECT}:{key}": value for key, value in values.items()}
+    return yaml.dump(
+        {"config": config, **others}, Dumper=_Plain, sort_keys=False, allow_unicode=True
+    )
+
+
+def lines_of(values: Values, folder: Path, secrets: frozenset[str] = frozenset()) -> list[str]:
+    """Return the problem lines of values, none when they are valid."""
+    try:
+        parse_values("test", folder, values, secrets)
+    except InputError as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+def lines_of_file(text: str | bytes, folder: Path, passphrase: str | None = None) -> list[str]:
+    """Return the problem lines of `Pulumi.test.yaml` with this content, none when it is valid."""
+    data = text if isinstance(text, bytes) else text.encode()
+    (folder / "Pulumi.test.yaml").write_bytes(data)
+    try:
+        load("test", folder, lambda: passphrase)
+    except InputError as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+def environment_of(
+    values: Values, folder: Path, secrets: frozenset[str] = frozenset()
+) -> Environment:
+    """Return the environment `test` of valid values."""
+    return parse_values("test", folder, values, secrets)
+
+
+def shipped(folder: Path) -> list[Path]:
+    """Return the stack files that come with the project."""
+    return sorted(folder.glob("Pulumi.*.yaml"))
+
+
+def shipped_values(path: Path) -> Values:
+    """Return the structured values of a stack file, unchecked."""
+    content = cast("dict[str, Any]", yaml.safe_load(path.read_text(encoding="utf-8")))
+    keys = {field.alias or name for name, field in StackConfig.model_fields.items()}
+    found = {key.removeprefix(f"{PROJECT}:"): item for key, item in content["config"].items()}
+    return {key: item for key, item in found.items() if key in keys}
+
+
+def lay_scene(folder: Path) -> None:
+    """Lay the smallest scene that is accepted."""
+    (folder / ".opencode" / "agents").mkdir(parents=True)
+    (folder / "AGENTS.md").write_text("Work.\n", encoding="utf-8")
+    (folder / ".opencode" / "opencode.json").write_text("{}\n", encoding="utf-8")
+    agent = "---\ndescription: reviews\n---\nReview.\n"
+    (folder / ".opencode" / "agents" / "review.md").write_text(agent, encoding="utf-8")
+
+
+@cache
+def corpus(name: str) -> list[dict[str, Any]]:
+    """Return the cases of a file in corpus/; `<N*text>` becomes text written N times."""
+    path = Path(__file__).parent / "corpus" / name
+    cases = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    return cast("list[dict[str, Any]]", _long(cases))
+
+
+def _long(value: Any) -> Any:
+    if isinstance(value, str):
+        return re.sub(r"<(\d+)\*([^>]+)>", lambda found: found[2] * int(found[1]), value)
+    if isinstance(value, list):
+        return [_long(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {key: _long(item) for key, item in cast("dict[str, Any]", value).items()}
+    return value
+
+
+INTERNALS = ("[key]", "function-", "tagged-union", "Input should", "Traceback", "mend the value")
+
+
+def unclear(line: str, given: str = "") -> list[str]:
+    """Return what is wrong with a problem line: it is one line of key: value: rule: change.
+
+    What stands in the file itself (`given`) may stand in a line about it.
+    """
+    found = [word for word in INTERNALS if word in line and word not in given]
+    if not line.isprintable():
+        found.append("not one printable line")
+    if line.count(": ") < 3:
+        found.append("fewer than four parts")
+    if len(line) > 900:
+        found.append("too long")
+    return found
