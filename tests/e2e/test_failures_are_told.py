@@ -24,16 +24,16 @@ pytestmark = pytest.mark.e2e
 def pair(make: Maker) -> Environment:
     """ann and ben, running."""
     environment = make("fails", ["ann", "ben"])
-    environment.apply()
+    environment.up()
     return environment
 
 
 def mended(environment: Environment, *users: str) -> None:
     """Apply again: it must work, everybody must be ready, and a third run finds nothing to do."""
-    until("the next apply works", lambda: environment.try_apply().code == 0, 120, 2)
+    until("the next apply works", lambda: environment.try_up().code == 0, 120, 2)
     for user in users:
         environment.ready(user)
-    again = environment.apply()
+    again = environment.up()
     assert (again["applied"], again["deleted"]) == ([], [])
 
 
@@ -41,7 +41,7 @@ def mended(environment: Environment, *users: str) -> None:
 def test_an_image_that_does_not_exist_is_named_with_user_and_step(pair: Environment) -> None:
     """Lost otherwise: a typo in an image looks like a hang."""
     missing = "opencode-fleet/runtime:no-such-tag"
-    done = pair.try_apply("--timeout", "90", image=missing)
+    done = pair.try_up("--timeout", "90", image=missing)
     assert done.code == 1
     assert re.search(r"user ann: wait until ready: (ErrImagePull|ImagePullBackOff): ", done.err)
     assert "no-such-tag" in done.err
@@ -54,7 +54,7 @@ def test_a_claim_that_cannot_bind_is_named_and_the_next_run_completes(make: Make
     environment = make("claim", ["ann"])
     name = f"{environment.name}-disk"
     environment.config["storage"] = {"className": name}
-    done = environment.try_apply("--timeout", "8")
+    done = environment.try_up("--timeout", "8")
     assert done.code == 1
     assert "user ann: wait until ready: no node takes the pod:" in done.err
     assert "PersistentVolumeClaim" in done.err
@@ -82,7 +82,7 @@ def test_a_quota_that_is_exceeded_is_named_and_the_other_users_are_served(
     pair.kube.make(quota)
     before = pair.uids()
     pair.config["users"].append({"id": "zoe"})
-    done = pair.try_apply("--timeout", "60")
+    done = pair.try_up("--timeout", "60")
     assert done.code == 1
     assert "user zoe: wait until ready:" in done.err
     assert "exceeded quota: of-the-platform" in done.err
@@ -102,7 +102,7 @@ def test_a_crash_loop_is_named_and_ends_when_its_cause_is_gone(pair: Environment
     assert done.returncode == 0, done.stderr
     pair.user("ann")["scenes"] = ["coding"]
     bens = pair.uids()["ben"]
-    told = pair.try_apply("--timeout", "120")
+    told = pair.try_up("--timeout", "120")
     assert told.code == 1
     assert "user ann: wait until ready: container lay-skeleton ends again and again" in told.err
     logs = pair.fleet("logs", "ann")
@@ -129,7 +129,7 @@ def test_a_cluster_that_goes_away_in_the_middle_is_told_and_the_next_run_complet
     pair.config["users"] = [{"id": "ann"}, {"id": "ben"}, {"id": "cut"}]
     pair.save()
     process = subprocess.Popen(
-        pair.command("apply", "--image", pair.image),
+        pair.command("up", "--yes", "--image", pair.image),
         cwd=pair.folder,
         env={**os.environ, **pair.environ, "KUBECONFIG": str(cut.kubeconfig)},
         stdout=subprocess.PIPE,
@@ -152,7 +152,7 @@ def test_a_cluster_that_goes_away_in_the_middle_is_told_and_the_next_run_complet
     # The run that was cut off could not give its lease back; it expires within a minute.
     mended(pair, "ann", "ben", "cut")
     pair.config["users"] = [{"id": "ann"}, {"id": "ben"}]
-    pair.apply()
+    pair.up()
 
 
 def test_a_second_apply_at_the_same_time_is_refused_and_the_first_one_ends_well(
@@ -163,7 +163,7 @@ def test_a_second_apply_at_the_same_time_is_refused_and_the_first_one_ends_well(
     pair.user("ben")["passwordVersion"] = 2
     pair.save()
     first = subprocess.Popen(
-        pair.command("apply", "--image", pair.image),
+        pair.command("up", "--yes", "--image", pair.image),
         cwd=pair.folder,
         env={**os.environ, **pair.environ},
         stderr=subprocess.PIPE,
@@ -171,7 +171,7 @@ def test_a_second_apply_at_the_same_time_is_refused_and_the_first_one_ends_well(
     )
     lease = f"opencode-fleet-{pair.name}"
     until("the first holds", lambda: pair.kube.one("lease", lease, "default") is not None, 30, 0.05)
-    second = pair.try_apply()
+    second = pair.try_up()
     assert second.code == 1
     assert f"environment {pair.name}: another apply is running" in second.err
     assert f"process {first.pid}" in second.err
@@ -185,7 +185,7 @@ def test_an_interrupted_apply_says_so_and_the_next_run_goes_on_at_once(pair: Env
     pair.config["users"] = [{"id": "ann"}, {"id": "ben"}, {"id": "stop"}]
     pair.save()
     process = subprocess.Popen(
-        pair.command("apply", "--image", "opencode-fleet/runtime:no-such-tag"),
+        pair.command("up", "--yes", "--image", "opencode-fleet/runtime:no-such-tag"),
         cwd=pair.folder,
         env={**os.environ, **pair.environ},
         stderr=subprocess.PIPE,
@@ -199,7 +199,7 @@ def test_an_interrupted_apply_says_so_and_the_next_run_goes_on_at_once(pair: Env
     assert process.returncode == 1
     assert "interrupted: what was done so far stays" in err
     assert "Traceback" not in err
-    done = pair.try_apply()
+    done = pair.try_up()
     assert done.code == 0, f"nobody holds the lock any more: {done.said}"
     pair.config["users"] = [{"id": "ann"}, {"id": "ben"}]
     mended(pair, "ann", "ben")
@@ -228,7 +228,7 @@ def test_a_pool_beyond_its_own_quota_is_refused_before_anything_is_touched(make:
     """Lost otherwise: the file's own contradiction is found by the last user, at night."""
     environment = make("quota", ["ann", "ben"])
     environment.config["pools"] = {"default": {"quota": {"cpu": "30m"}}}
-    done = environment.try_apply()
+    done = environment.try_up()
     assert done.code == 2
     assert done.err.startswith("pools.default.quota.cpu: 30m: ")
     assert environment.kube.one("namespace", environment.namespace) is None
@@ -240,7 +240,7 @@ def test_a_namespace_of_somebody_else_is_not_taken_over(make: Maker) -> None:
     meta = {"name": environment.namespace}
     environment.kube.make({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
     try:
-        done = environment.try_apply()
+        done = environment.try_up()
         assert done.code == 1
         assert f"namespace {environment.namespace}: it exists and belongs to" in done.err
         where = f"--namespace={environment.namespace}"
@@ -256,9 +256,9 @@ def test_a_claim_that_would_shrink_is_refused_before_anything_is_touched(
     roster = pair.config["users"]
     pair.config["profiles"]["roomy"] = {**SMALL, "storage": "2Gi"}
     pair.config["users"] = [*roster, {"id": "fay", "profile": "roomy", "state": "suspended"}]
-    pair.apply()
+    pair.up()
     pair.user("fay")["profile"] = "standard"
-    done = pair.try_apply()
+    done = pair.try_up()
     assert done.code == 2
     assert "profiles.standard.storage: 1Gi: the claim of user fay already has 2Gi" in done.err
     pair.config["users"] = roster

@@ -13,7 +13,7 @@ from tests.e2e.harness.environment import Environment
 from tests.e2e.harness.kube import restarts
 from tests.e2e.harness.making import Maker
 
-pytestmark = [pytest.mark.e2e, pytest.mark.engines]
+pytestmark = pytest.mark.e2e
 EVERYBODY = {"ann", "ben", "cat"}
 
 
@@ -24,7 +24,7 @@ def edits(make: Maker) -> Environment:
     environment.user("ann")["scenes"] = ["coding"]
     environment.user("ben")["scenes"] = ["research"]
     environment.user("cat")["scenes"] = ["coding", "research"]
-    environment.apply()
+    environment.up()
     return environment
 
 
@@ -34,10 +34,10 @@ def touched(
     """Edit, apply, and return whose pods were made anew, came, and went."""
     before = environment.uids()
     edit()
-    environment.apply(**more)
+    environment.up(**more)
     after = environment.uids()
     assert all(restarts(pod) == 0 for pod in environment.pods().values())
-    again = environment.apply(**more)
+    again = environment.up(**more)
     assert again["applied"] == [], "the second run must find nothing to do"
     assert again["deleted"] == []
     assert environment.uids() == after
@@ -152,7 +152,7 @@ def test_plan_says_beforehand_what_apply_then_does(edits: Environment) -> None:
     edits.user("ann")["profile"] = "planned"
     edits.save()
     before = edits.uids()
-    plan = edits.fleet("plan", "--json", "--image", edits.image).json
+    plan = edits.fleet("preview", "--json", "--image", edits.image).json
     actions = {item["user"]: item["action"] for item in plan["users"]}
     assert {user for user, action in actions.items() if action == "restart"} == {"ann"}
     # Objects that Pulumi made lack the stamp by which `fleet plan` knows them unchanged.
@@ -160,4 +160,4 @@ def test_plan_says_beforehand_what_apply_then_does(edits: Environment) -> None:
     assert edits.uids() == before, "plan changes nothing"
     assert touched(edits, lambda: None) == nothing(anew={"ann"})
     edits.user("ann").pop("profile")
-    edits.apply()
+    edits.up()

@@ -24,7 +24,7 @@ def ops(make: Maker) -> Environment:
     """ann with work to lose."""
     environment = make("ops", ["ann"])
     environment.user("ann")["scenes"] = ["coding"]
-    environment.apply()
+    environment.up()
     environment.workspace("ann").healthy()
     make_work(environment, "ann")
     return environment
@@ -33,9 +33,9 @@ def ops(make: Maker) -> Environment:
 def test_status_tells_who_runs_who_is_suspended_and_who_is_retained(ops: Environment) -> None:
     """Lost otherwise: the operator who is called finds out about nothing."""
     ops.config["users"] += [{"id": "ben", "state": "suspended"}, {"id": "gone"}]
-    ops.apply()
+    ops.up()
     ops.config["users"] = [user for user in ops.config["users"] if user["id"] != "gone"]
-    assert ops.apply()["retained"] == [f"{ops.namespace}/oc-gone"]
+    assert ops.up()["retained"] == [f"{ops.namespace}/oc-gone"]
     rows = {row["user"]: row for row in ops.fleet("status", "--json").json["users"]}
     states = {user: row["state"] for user, row in rows.items()}
     assert states == {"ann": "active", "ben": "suspended", "gone": "retained"}
@@ -43,7 +43,7 @@ def test_status_tells_who_runs_who_is_suspended_and_who_is_retained(ops: Environ
     table = ops.fleet("status").out
     assert all(user in table for user in states)
     ops.config["users"] = [user for user in ops.config["users"] if user["id"] == "ann"]
-    ops.apply()
+    ops.up()
 
 
 def test_logs_and_restart_reach_one_users_runtime(ops: Environment) -> None:
@@ -86,7 +86,7 @@ def test_a_namespace_that_somebody_deleted_is_brought_back_with_all_work(ops: En
     patch = re.search(r"kubectl patch pv NAME --type=json -p '([^']+)'", OPERATIONS)
     assert patch is not None, "docs/operations.md says how"
     ops.kube.ask("patch", "pv", name, "--type=json", "-p", patch[1])
-    ops.apply()
+    ops.up()
     ops.workspace("ann").healthy()
     assert remember(ops, "ann") == known
     claim = ops.kube.one("pvc", "oc-ann", ops.namespace)
@@ -121,5 +121,5 @@ def test_rendered_manifests_work_once_their_secrets_are_filled(make: Maker) -> N
     environment.kube.ask(*deploy)
     assert environment.uids() == {"ann": before}
     assert environment.workspace("ann").password == data["password"]
-    refused = environment.try_apply()
+    refused = environment.try_up()
     assert refused.code == 1, "another engine's runtimes are left to it"

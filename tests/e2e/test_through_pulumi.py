@@ -20,7 +20,7 @@ def stack(make: Maker) -> PulumiEnvironment:
     environment = make("pulumi", [USER])
     assert isinstance(environment, PulumiEnvironment)
     environment.user(USER)["scenes"] = ["coding"]
-    environment.apply()
+    environment.up()
     environment.workspace(USER).healthy()
     return environment
 
@@ -44,7 +44,7 @@ def test_a_second_up_changes_nothing_and_keeps_the_state_free_of_passwords(
 ) -> None:
     """Lost otherwise: every run restarts people, or the state file opens their workspaces."""
     before = stack.uids()
-    stack.apply("--expect-no-changes")
+    stack.up("--expect-no-changes")
     assert stack.uids() == before
     password = stack.workspace(USER).password
     assert password
@@ -57,15 +57,15 @@ def test_purge_through_pulumi_really_deletes(stack: PulumiEnvironment) -> None:
     """Lost otherwise: data that must be deleted by law stays on the disk."""
     roster = list(stack.config["users"])
     stack.config["users"] = [*roster, {"id": "rex"}]
-    stack.apply()
+    stack.up()
     claim = stack.kube.one("pvc", "oc-rex", stack.namespace)
     assert claim is not None
     stack.config["users"] = roster
-    stack.apply()
+    stack.up()
     assert stack.kube.one("pvc", "oc-rex", stack.namespace) is not None
     stack.config["purge"] = ["rex"]
-    stack.apply()
+    stack.up()
     assert stack.kube.one("pvc", "oc-rex", stack.namespace) is None
     stack.kube.gone("pv", claim["spec"]["volumeName"])
     stack.config["purge"] = []
-    stack.apply()
+    stack.up()

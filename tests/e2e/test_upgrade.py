@@ -95,7 +95,7 @@ def test_an_upgrade_keeps_all_work_and_changes_only_what_the_changelog_says(
     make_work(environment, "ann")
     known, before = remember(environment, "ann"), environment.uids()
     password = environment.workspace("ann").password
-    outcome = environment.apply()
+    outcome = environment.up()
     environment.workspace("ann").healthy()
     assert remember(environment, "ann") == known
     assert environment.workspace("ann").password == password
@@ -104,7 +104,7 @@ def test_an_upgrade_keeps_all_work_and_changes_only_what_the_changelog_says(
     assert {kind for kind in kinds if kind not in release.news} == set(), "not in the changelog"
     said = RESTARTS in " ".join(release.news.lower().split())
     assert (environment.uids() != before) == said, f"the changelog says: {RESTARTS}"
-    again = environment.apply()
+    again = environment.up()
     assert (again["applied"], again["deleted"]) == ([], [])
 
 
@@ -115,12 +115,12 @@ def test_an_update_of_opencode_keeps_all_work(make: Maker) -> None:
         pytest.skip("update of OpenCode: FLEET_E2E_OLD_IMAGE names no earlier image: not run")
     environment = make("update", ["ann"])
     environment.user("ann")["scenes"] = ["coding"]
-    environment.apply(image=old)
+    environment.up(image=old)
     environment.workspace("ann").healthy()
     make_work(environment, "ann")
     known = remember(environment, "ann")
     earlier = environment.workspace("ann").get("/global/health")["version"]
-    environment.apply()
+    environment.up()
     ann = environment.workspace("ann")
     assert remember(environment, "ann") == known
     assert ann.get("/global/health")["version"] != earlier

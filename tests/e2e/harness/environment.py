@@ -1,4 +1,4 @@
-"""An environment of a test: a stack file of its own, driven through the `fleet` command.
+"""An environment of a test: a stack file and a state of its own, driven through `fleet up`.
 
 Owns: writing the stack file, running the command, finding the environment's pods. Leaves out:
 cleaning up (`sweeping`).
@@ -54,7 +54,7 @@ class Done:
 
 @dataclass(kw_only=True)
 class Environment:
-    """A stack file and the cluster it is applied to."""
+    """A stack file and the cluster it is brought up in."""
 
     name: str
     folder: Path
@@ -116,16 +116,16 @@ class Environment:
         assert "Traceback" not in done.stderr, done.stderr
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 
-    def apply(self, *arguments: str, image: str | None = None) -> Any:
-        """Write the stack file and apply it; it must work. Returns the JSON outcome."""
-        done = self.try_apply("--json", *arguments, image=image)
+    def up(self, *arguments: str, image: str | None = None) -> Any:
+        """Write the stack file and bring it up; it must work. Returns the JSON outcome."""
+        done = self.try_up("--json", *arguments, image=image)
         assert done.code == 0, done.said
         return done.json
 
-    def try_apply(self, *arguments: str, image: str | None = None) -> Done:
-        """Write the stack file and apply it; the exit code is the caller's business."""
+    def try_up(self, *arguments: str, image: str | None = None) -> Done:
+        """Write the stack file and bring it up; the exit code is the caller's business."""
         self.save()
-        return self.fleet("apply", "--image", image or self.image, *arguments)
+        return self.fleet("up", "--yes", "--image", image or self.image, *arguments)
 
     def destroy(self) -> None:
         """Take the environment away; claims and namespaces stay."""
