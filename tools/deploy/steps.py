@@ -8,6 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fleet.stackfile.config import ExistingCluster
+from fleet.stackfile.reading import Environment
+
 
 class StepError(Exception):
     """A step failed; its program has said why on standard error."""
@@ -55,3 +58,10 @@ def fleet(*arguments: str) -> list[str]:
 def tool(package: str, *arguments: str) -> list[str]:
     """Return the command line of a development program of ours."""
     return [sys.executable, "-m", f"tools.{package}", *arguments]
+
+
+def kubectl(environment: Environment) -> list[str]:
+    """Return the command line of kubectl on an environment's cluster."""
+    cluster = environment.config.cluster
+    context = cluster.context if isinstance(cluster, ExistingCluster) else ""
+    return [os.environ.get("FLEET_KUBECTL") or "kubectl", f"--context={context}"]
