@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.reading import Environment
+from tools.cluster import binaries
+from tools.cluster.layout import Layout
 
 
 class StepError(Exception):
@@ -64,4 +67,6 @@ def kubectl(environment: Environment) -> list[str]:
     """Return the command line of kubectl on an environment's cluster."""
     cluster = environment.config.cluster
     context = cluster.context if isinstance(cluster, ExistingCluster) else ""
-    return [os.environ.get("FLEET_KUBECTL") or "kubectl", f"--context={context}"]
+    built = binaries.find(Layout.of().programs)
+    named = (os.environ.get("FLEET_KUBECTL"), shutil.which("kubectl"), built and built / "kubectl")
+    return [next((str(item) for item in named if item), "kubectl"), f"--context={context}"]
