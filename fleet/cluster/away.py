@@ -56,7 +56,8 @@ def why_away(error: BaseException, server: str) -> tuple[str, str]:
     """Return the reason of a connection that failed, and what to do about it."""
     host = one_line(server.partition("://")[2].partition("/")[0], 80)
     chain = list(_chain(error))
-    for tell in (_tls, _network):
+    # urllib3 calls a refused connection a kind of timeout: the machine's own word comes first.
+    for tell in (_tls, _names, _machine, _late):
         for link in chain:
             told = tell(link, host)
             if told is not None:
@@ -64,18 +65,26 @@ def why_away(error: BaseException, server: str) -> tuple[str, str]:
     return one_line(str(error), 200), _CHECK
 
 
-def _network(link: BaseException, host: str) -> tuple[str, str] | None:
+def _names(link: BaseException, host: str) -> tuple[str, str] | None:
     if isinstance(link, NameResolutionError):
         return f"no such host: {host}", _CHECK
     if isinstance(link, ProxyError):
         return f"the proxy does not let us through to {host}", "check HTTPS_PROXY and NO_PROXY"
-    if isinstance(link, _LATE):
-        return f"no answer from {host} in time", f"{_CHECK}, and whether the network reaches it"
+    return None
+
+
+def _machine(link: BaseException, host: str) -> tuple[str, str] | None:
     if not isinstance(link, OSError) or not link.strerror:
         return None
     if link.errno == errno.ECONNREFUSED:
         return f"connection refused by {host}", _START
     return one_line(f"{host}: {link.strerror}"), _CHECK
+
+
+def _late(link: BaseException, host: str) -> tuple[str, str] | None:
+    if not isinstance(link, _LATE):
+        return None
+    return f"no answer from {host} in time", f"{_CHECK}, and whether the network reaches it"
 
 
 def _tls(link: BaseException, host: str) -> tuple[str, str] | None:
