@@ -12,7 +12,7 @@ from fleet.cluster.client import Cluster
 from fleet.cluster.execution import Execution
 from fleet.errors import AwayError, ClusterError, RefusedError
 from tests.support.fakes.api_server import ApiServer, Fault, Log
-from tests.support.fakes.exec_channel import Ran
+from tests.support.fakes.exec_channel import Ran, always
 from tests.support.fakes.served import Served
 
 
@@ -234,13 +234,17 @@ class TestExec:
     def test_standard_input_reaches_its_end(
         self, cluster: Cluster, api: ApiServer, size: int
     ) -> None:
-        api.exec = lambda *asked: Ran(0, asked[2] or b"")
+        def cat(pod: str, command: Sequence[str], stdin: bytes | None) -> Ran:
+            del pod, command
+            return Ran(0, stdin or b"")
+
+        api.exec = cat
         assert cluster.exec("n", "p", "c", ["cat"], stdin="x" * size).out == "x" * size
 
     def test_a_cluster_that_cannot_end_standard_input_is_told_before_the_command_hangs(
         self, cluster: Cluster, api: ApiServer
     ) -> None:
-        api.exec = lambda *_: Ran(0, protocol="v4.channel.k8s.io")
+        api.exec = always(Ran(0, protocol="v4.channel.k8s.io"))
         assert cluster.exec("n", "p", "c", ["true"]).code == 0
         with pytest.raises(ClusterError, match=r"needs Kubernetes 1\.30 or newer"):
             cluster.exec("n", "p", "c", ["cat"], stdin="x")
@@ -248,17 +252,17 @@ class TestExec:
     def test_a_command_that_cannot_be_run_is_an_error_and_no_exit_code(
         self, cluster: Cluster, api: ApiServer
     ) -> None:
-        api.exec = lambda *_: Ran(1, failure="no such\nfile\x1b[2J")
+        api.exec = always(Ran(1, failure="no such\nfile\x1b[2J"))
         with pytest.raises(ClusterError, match=r"^pod n/p: nope: no such file\\x1b\[2J$"):
             cluster.exec("n", "p", "c", ["nope"])
 
     def test_a_connection_that_is_cut_is_an_error(self, cluster: Cluster, api: ApiServer) -> None:
-        api.exec = lambda *_: Ran(None, b"half")
+        api.exec = always(Ran(None, b"half"))
         with pytest.raises(ClusterError, match=r"cut|does not answer"):
             cluster.exec("n", "p", "c", ["sleep"])
 
     def test_what_prints_without_end_is_stopped(self, cluster: Cluster, api: ApiServer) -> None:
-        api.exec = lambda *_: Ran(0, b"y\n" * 5_000_000)
+        api.exec = always(Ran(0, b"y\n" * 5_000_000))
         with pytest.raises(ClusterError, match="pod n/p: yes: printed more than 8 MiB"):
             cluster.exec("n", "p", "c", ["yes"])
 
