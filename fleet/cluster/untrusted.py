@@ -26,7 +26,8 @@ def printable(text: str) -> str:
 def one_line(text: str, most: int = _LINE) -> str:
     """Return `text` as part of a message: one line, safe to print, at most `most` characters."""
     # The cut comes first too: a pod may answer with megabytes.
-    line = printable(" ".join(text[: 8 * most].split()))
+    plain = _COLOUR.sub("", text[: 8 * most])
+    line = printable(" ".join(plain.split()))
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
