@@ -50,7 +50,7 @@ def _with_logs(pod: Live, *, previous: bool) -> Sequence[str]:
     for _, status in judged.containers(pod):
         last = part(part(status, "lastState"), "terminated")
         state = part(status, "state")
-        started = bool(last) or bool(part(state, "running") or part(state, "terminated"))
+        started = bool(last) or state.get("running") is not None or bool(part(state, "terminated"))
         if last if previous else started:
             found.append(str(status["name"]))
     return found

@@ -139,7 +139,7 @@ def _trouble(status: Live, *, init: bool) -> Doing | None:
     state = part(status, "state")
     died = part(state, "terminated") or part(part(status, "lastState"), "terminated")
     code = died.get("exitCode", 0)
-    running = bool(part(state, "running"))
+    running = state.get("running") is not None
     if init and code and not running:
         return Doing(phase="Init:Error", note=_death(died), container=name)
     waiting = part(state, "waiting")
