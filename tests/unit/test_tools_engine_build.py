@@ -99,6 +99,18 @@ def test_what_is_missing_is_told_in_one_line(
     assert capsys.readouterr() == ("", "error: Pulumi: not to be had\n")
 
 
+def test_an_interrupt_says_that_nothing_is_lost(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ensure(*_: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProgramSet, "ensure", ensure)
+    assert not cache.exists()
+    assert command_line.main(["build"]) == command_line.INTERRUPTED
+    assert "what is compiled stays" in capsys.readouterr().err
+
+
 def test_the_stamped_version_is_the_one_that_the_module_has() -> None:
     text = (engine.PROGRAMS.module / "go.mod").read_text(encoding="utf-8")
     found = re.search(r"github\.com/pulumi/pulumi/pkg/v3 (\S+)", text)

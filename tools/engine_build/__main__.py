@@ -1,7 +1,7 @@
 """Command line: `python -m tools.engine_build build|find [--always]`.
 
 Prints the folder of `pulumi` alone on standard output; progress and errors go to standard error.
-Exit codes: 0 done, 1 failed, 2 wrong input.
+Exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted.
 """
 
 import argparse
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tools.engine_build.engine import PROGRAMS, default_cache, find_engine, machines_own
 from tools.go_build.errors import BuildError
+
+INTERRUPTED = 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BuildError as error:
         _say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        _say("interrupted: what is compiled stays, the same command goes on from there")
+        return INTERRUPTED
     if folder is None:
         _say("no pulumi on PATH and none built yet: run `make engine`")
         return 1

@@ -87,9 +87,11 @@ class Build:
     def _compile(self, packages: Sequence[str], target: Path, display: Display) -> None:
         build = ["go", "build", "-v", *COMPILE_FLAGS, "-ldflags", self.link_flags]
         command = low_priority([*build, "-o", f"{target}{os.sep}", *packages])
-        with _running(command, self.module) as process:
-            said = _follow(process.stderr or (), display)
-        display.end()
+        try:
+            with _running(command, self.module) as process:
+                said = _follow(process.stderr or (), display)
+        finally:
+            display.end()
         if process.returncode != 0:
             raise CompileError(_failure(self.title, "go build failed", "\n".join(said)))
 
