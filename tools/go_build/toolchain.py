@@ -12,7 +12,7 @@ from tools.go_build.errors import ToolchainError
 OLDEST_GO = (1, 26)
 # A compiler process is short-lived, so most of its collecting of garbage is for nothing: with these
 # two the same code took a fifth less CPU time. The limit makes the few large packages collect after
-# all; two of them at once fit into 2 GiB.
+# all, so that the compilers of all cores fit into a small machine.
 _SPENDING = {"GOGC": "800", "GOMEMLIMIT": "640MiB"}
 # Debug information would be thrown away by the linker: not making it saves an eighth.
 COMPILE_FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")

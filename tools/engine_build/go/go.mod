@@ -338,6 +338,6 @@ require (
 	sigs.k8s.io/yaml v1.5.0 // indirect
 )
 
-// The real one is Go code for every kind of Kubernetes object, two thirds of the compile time. The
-// provider needs three names of it, and only for Helm charts and YAML files inside a program.
+// The real one is Go code for every kind of Kubernetes object, most of the compile time. The
+// provider mentions six names of it, and only for Helm charts and YAML files inside a program.
 replace github.com/pulumi/pulumi-kubernetes/sdk/v4 => ./sdk
