@@ -23,6 +23,8 @@ PULL_SECRET = "fleet-registry"  # noqa: S105 - an object's name
 
 LABEL_ENVIRONMENT = f"{PREFIX}/environment"
 LABEL_POOL = f"{PREFIX}/pool"
+# Of nodes (`ack`): a group of machines, which has nothing to do with a pool of users.
+LABEL_NODE_POOL = f"{PREFIX}/node-pool"
 LABEL_USER = f"{PREFIX}/user"
 LABEL_ROLE = f"{PREFIX}/role"
 

@@ -55,12 +55,12 @@ class ClusterAccess(pulumi.ComponentResource):
         )
         answer = self._ask(name, args, pulumi.Output.unsecret(request.cert_request_pem))
         access = answer.apply(read_answer)
-        config = pulumi.Output.all(args.address, access, key.private_key_pem).apply(
-            lambda known: _config(known[0], known[1], known[2])
+        parts = pulumi.Output.all(
+            address=args.address, access=access, private_key=key.private_key_pem
         )
-        self.kubeconfig = pulumi.Output.secret(config)
-        self.known_hosts = pulumi.Output.all(args.address, access).apply(
-            lambda known: known_hosts(known[0], known[1])
+        self.kubeconfig = pulumi.Output.secret(parts.apply(lambda known: _config(**known)))
+        self.known_hosts = pulumi.Output.all(host=args.address, access=access).apply(
+            lambda known: known_hosts(**known)
         )
         self.register_outputs({"knownHosts": self.known_hosts})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from fleet.alicloud.machine_plan import kept
 from tests.support.cloud_world import ADDRESS, PRIVATE_PEM, declare, encoded, engine
 from tests.support.clusters import vm
 from tests.support.policy import decoded
@@ -87,12 +88,13 @@ def test_a_machine_that_is_there_gets_k3s_and_nothing_else() -> None:
         "eip": "198.51.100.88",
         "publicIp": "",
     }
-    made = declare(vm(instance={"id": MACHINE}), engine(instances=lambda _: {"instances": [found]}))
+    cluster = vm(instance={"id": MACHINE})
+    made = declare(cluster, engine(instances=lambda _: {"instances": [found]}))
 
     kinds = {r.typ for r in made.resources if r.package == "alicloud" and not r.is_provider}
     assert kinds == set()
     assert made.exports["address"] == "198.51.100.88"
-    assert f"instance {MACHINE} (yours)" in made.exports["kept"]
+    assert f"instance {MACHINE} (yours)" in kept(cluster)
     sent = decoded(made.one("Command").inputs["environment"]["FLEET_COMMAND"])
     assert "sshd_config.d" not in sent
 
