@@ -23,8 +23,8 @@ from components.environment import FleetEnvironment
 from components.providers import ClusterApi, KubernetesProviders
 from components.target import Sealed, Target
 from fleet.alicloud.config import AckCluster, VmCluster
+from fleet.alicloud.credentials import credentials_problem
 from fleet.alicloud.machine_plan import kept
-from fleet.alicloud.rules import credentials_problem
 from fleet.stackfile.config import StackConfig, TlsMode
 from fleet.stackfile.image import Image, ImageMode
 
@@ -39,11 +39,11 @@ def cloud_target(
 
     `variables` are the process's, for credentials. Raises RunError when there are none.
     """
-    problem = credentials_problem(cluster, variables)
+    problem = credentials_problem(cluster.profile, variables)
     if problem is not None:
         raise pulumi.RunError(str(problem))
     name = f"fleet-{environment}"
-    opts = pulumi.ResourceOptions(providers=[cloud_provider(name, cluster)])
+    opts = pulumi.ResourceOptions(providers=[cloud_provider(name, cluster, variables)])
     if isinstance(cluster, VmCluster):
         return MachineTarget(
             name, config, cluster, MachineCluster(name, _arguments(config, cluster), opts)

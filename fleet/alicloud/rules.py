@@ -5,7 +5,7 @@ Leaves out: rules of a single value (`cloud_scalars`) and of one kind (`rules_vm
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from fleet.alicloud import addresses
 from fleet.alicloud.config import AckCluster, VmCluster
@@ -29,22 +29,6 @@ def cloud_problems(cluster: VmCluster | AckCluster, domain: str) -> tuple[Proble
         *_vpc(cluster),
         *_names(cluster, domain),
         *own,
-    )
-
-
-def credentials_problem(
-    cluster: VmCluster | AckCluster, environment: Mapping[str, str]
-) -> Problem | None:
-    """Return the problem of a run without credentials, which the cloud would word worse."""
-    key_pair = ("ALICLOUD_ACCESS_KEY", "ALICLOUD_SECRET_KEY")
-    if cluster.profile or all(environment.get(name) for name in key_pair):
-        return None
-    missing = ", ".join(name for name in key_pair if not environment.get(name))
-    return Problem(
-        "cluster.profile",
-        "not set",
-        f"nobody to work as: {missing} not in the environment either",
-        "name a profile of the aliyun command line, or export the two variables",
     )
 
 

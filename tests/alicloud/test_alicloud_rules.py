@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from fleet.alicloud.config import AckCluster, VmCluster
-from fleet.alicloud.rules import cloud_problems, credentials_problem
+from fleet.alicloud.rules import cloud_problems
 from tests.support.clusters import ack, vm
 
 DOMAIN = "fleet.example.com"
@@ -281,14 +281,3 @@ def test_who_may_connect_has_no_default(key: str) -> None:
 def test_a_pool_that_ends_before_it_starts_is_refused() -> None:
     with pytest.raises(ValidationError, match="maxNodes 1 is below minNodes 3: raise maxNodes"):
         ack(nodePools=[{**POOL, "minNodes": 3, "maxNodes": 1}])
-
-
-def test_missing_credentials_are_named_before_the_cloud_is_asked() -> None:
-    problem = credentials_problem(vm(), {"ALICLOUD_ACCESS_KEY": "x"})
-    assert str(problem) == (
-        "cluster.profile: not set: nobody to work as: ALICLOUD_SECRET_KEY not in the environment "
-        "either: name a profile of the aliyun command line, or export the two variables"
-    )
-    both = {"ALICLOUD_ACCESS_KEY": "x", "ALICLOUD_SECRET_KEY": "y"}
-    assert credentials_problem(vm(), both) is None
-    assert credentials_problem(vm(profile="ops"), {}) is None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from components.alicloud.provider import cloud_provider
 from fleet.alicloud.config import AckCluster, VmCluster
 from tests.support.cloud_world import declare
 from tests.support.clusters import ack, vm
 from tests.support.programs import ROOT
+from tests.support.recording import run
 
 BEFORE = "opencode-fleet:cloud:Cloud"
 NOW = {"vm": "opencode-fleet:vm:MachineCluster", "ack": "opencode-fleet:ack:ManagedCluster"}
@@ -62,3 +65,18 @@ def test_files_and_repository_are_reported_where_they_are_made() -> None:
         exports = declare(cluster, **EVERYTHING).exports
         assert {key: exports.get(key) for key in reported} == reported
     assert not set(reported) & set(declare(vm()).exports)
+
+
+def test_a_role_by_oidc_is_told_to_the_provider_and_its_token_is_not() -> None:
+    variables = {
+        "ALIBABA_CLOUD_ROLE_ARN": "acs:ram::1:role/ci",
+        "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "acs:ram::1:oidc-provider/ci",
+        "ALIBABA_CLOUD_OIDC_TOKEN_FILE": "/run/token",
+        "ALIBABA_CLOUD_OIDC_TOKEN": "invented token",
+    }
+    made = run(lambda: cloud_provider("fleet-test", vm(), variables))
+    inputs = made.one("pulumi:providers:alicloud").inputs
+    assert json.loads(inputs["assumeRoleWithOidc"])["oidcTokenFile"] == "/run/token"
+    assert "invented token" not in str(inputs)
+    plain = run(lambda: cloud_provider("fleet-test", vm(), {"ALICLOUD_ACCESS_KEY": "id"}))
+    assert "assumeRoleWithOidc" not in plain.one("pulumi:providers:alicloud").inputs

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -48,6 +51,15 @@ def test_a_machine_that_answers_nothing_stops_the_run() -> None:
     world.outputs = {**world.outputs, "command:local:Command": lambda _: {"stdout": "hello"}}
     with pytest.raises(ValueError, match="answer to the access request is missing"):
         declare(vm(), world)
+
+
+def test_the_command_runs_with_the_python_that_has_the_sdk() -> None:
+    run = declare(vm()).one("Command").inputs["create"]
+    python, rest = run.split(" ", 1)
+    assert rest == "-m fleet.alicloud.cloud_assistant"
+    assert Path(python).absolute() == Path(sys.prefix, "bin/python3")
+    # A path of this machine would be another one in the state of the next.
+    assert Path(python).is_absolute() is not Path(sys.prefix).is_relative_to(Path.cwd())
 
 
 def test_the_command_runs_as_the_provider_does() -> None:
