@@ -42,6 +42,11 @@ def cloud_target(
     problem = credentials_problem(cluster.profile, variables)
     if problem is not None:
         raise pulumi.RunError(str(problem))
+    if cluster.allow_unlisted_region:
+        pulumi.log.warn(
+            f"cluster.region: {cluster.region}: this region is not listed here: "
+            "what is sold there, and for how much, is not known"
+        )
     name = f"fleet-{environment}"
     opts = pulumi.ResourceOptions(providers=[cloud_provider(name, cluster, variables)])
     if isinstance(cluster, VmCluster):

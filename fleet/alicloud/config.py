@@ -31,6 +31,8 @@ class _CloudCluster(Model):
 
     region: RegionId
     """Where everything is."""
+    allow_unlisted_region: bool = False
+    """Accept a region that this program does not list yet."""
     profile: EnvName | None = None
     """Profile of the aliyun command line; keys in the environment come before it."""
     account_type: Literal["International", "Domestic"] = "International"

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from fleet.alicloud.machine_plan import kept
-from tests.support.cloud_world import declare
+from tests.support.cloud_world import LOGIN_KEY, declare
 from tests.support.clusters import vm
 from tests.support.policy import decoded, offences
 from tests.support.recorded import Recorded
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE15IG93biBrZXk me@laptop"
+KEY = f"{LOGIN_KEY} me@laptop"
 MACHINE = "i-t4n0abcd1234efgh"
 
 

@@ -22,7 +22,7 @@ from tests.support.recorded import Recorded
 from tests.support.recording import Answer, Engine, Outputs, run
 
 ADDRESS, NAT_ADDRESS = "198.51.100.10", "198.51.100.20"
-LOGIN_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGludmVudGVkIGtleSBvZiBub2JvZHk"
+LOGIN_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGludmVudGVkIGtleSBvZiBub2JvZHksIDMyIGJ5dGVz"
 PRIVATE_PEM = "-----BEGIN PRIVATE KEY-----\ninvented\n-----END PRIVATE KEY-----\n"
 REQUEST_PEM = "-----BEGIN CERTIFICATE REQUEST-----\ninvented\n-----END CERTIFICATE REQUEST-----\n"
 
