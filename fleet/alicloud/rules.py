@@ -5,7 +5,8 @@ Leaves out: rules of a single value (`cloud_scalars`) and of one kind (`rules_vm
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from difflib import get_close_matches
 
 from fleet.alicloud import addresses
 from fleet.alicloud.config import AckCluster, VmCluster
@@ -24,6 +25,7 @@ def cloud_problems(cluster: VmCluster | AckCluster, domain: str) -> tuple[Proble
     """Return every broken rule of `cluster`; `domain` is the stack file's `access.domain`."""
     own = vm_problems(cluster) if isinstance(cluster, VmCluster) else ack_problems(cluster)
     return (
+        *_region(cluster),
         *_places(cluster),
         *_openings(cluster),
         *_vpc(cluster),
@@ -32,20 +34,25 @@ def cloud_problems(cluster: VmCluster | AckCluster, domain: str) -> tuple[Proble
     )
 
 
-def credentials_problem(
-    cluster: VmCluster | AckCluster, environment: Mapping[str, str]
-) -> Problem | None:
-    """Return the problem of a run without credentials, which the cloud would word worse."""
-    key_pair = ("ALICLOUD_ACCESS_KEY", "ALICLOUD_SECRET_KEY")
-    if cluster.profile or all(environment.get(name) for name in key_pair):
-        return None
-    missing = ", ".join(name for name in key_pair if not environment.get(name))
-    return Problem(
-        "cluster.profile",
-        "not set",
-        f"nobody to work as: {missing} not in the environment either",
-        "name a profile of the aliyun command line, or export the two variables",
-    )
+def _region(cluster: VmCluster | AckCluster) -> Iterator[Problem]:
+    listed = cluster.region in REGIONS
+    if not listed and not cluster.allow_unlisted_region:
+        near = get_close_matches(cluster.region, REGIONS, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        yield Problem(
+            "cluster.region",
+            cluster.region,
+            "this region is not in the list of regions",
+            f"{meant}use one of {', '.join(sorted(REGIONS))}, "
+            "or set cluster.allowUnlistedRegion: true for one that has opened since",
+        )
+    if listed and cluster.allow_unlisted_region:
+        yield Problem(
+            "cluster.allowUnlistedRegion",
+            "true",
+            f"the region {cluster.region} is listed",
+            "drop it",
+        )
 
 
 def _places(cluster: VmCluster | AckCluster) -> Iterator[Problem]:
@@ -115,8 +122,3 @@ def _names(cluster: VmCluster | AckCluster, domain: str) -> Iterator[Problem]:
             f"this is outside of cluster.dns.zone {cluster.dns.zone}",
             f"write a name that ends in .{cluster.dns.zone}, or leave cluster.dns out",
         )
-
-
-def is_mainland(cluster: VmCluster | AckCluster) -> bool:
-    """Tell whether the region lies in mainland China (ICP filing, mirrors)."""
-    return REGIONS[cluster.region].mainland

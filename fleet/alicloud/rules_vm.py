@@ -13,7 +13,7 @@ from fleet.alicloud.config import VmCluster
 from fleet.alicloud.config_vm import K3s
 from fleet.alicloud.instance_types import Size, size_of
 from fleet.alicloud.network_plan import POD_CIDR, SERVICE_CIDR
-from fleet.alicloud.regions import REGIONS
+from fleet.alicloud.regions import region_of
 from fleet.errors import Problem
 
 # k3s takes about 0.8 GiB, the system as much again, one idle workspace 0.3 to 0.5 GiB.
@@ -75,7 +75,7 @@ def _k3s(cluster: VmCluster) -> Iterator[Problem]:
             f"this is the checksum of {_PINNED.version}, not of {k3s.version}",
             "copy the line of the file k3s out of that release's sha256sum-amd64.txt",
         )
-    if REGIONS[cluster.region].mainland and k3s.mirror == "none" and k3s.binary_url is None:
+    if region_of(cluster.region).mainland and k3s.mirror == "none" and k3s.binary_url is None:
         yield Problem(
             "cluster.k3s.mirror",
             k3s.mirror,
