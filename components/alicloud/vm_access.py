@@ -19,6 +19,8 @@ import pulumi_tls as tls
 
 from fleet.alicloud.cloud_assistant import ScriptRun, run_command
 from fleet.alicloud.kubeconfig import Access, known_hosts, kubeconfig, read_answer
+from fleet.alicloud.machine_settings import ADMINS
+from fleet.alicloud.network_plan import API
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +55,7 @@ class ClusterAccess(pulumi.ComponentResource):
         request = tls.CertRequest(
             f"{name}-access-request",
             private_key_pem=key.private_key_pem,
-            subject={"common_name": "opencode-fleet", "organization": "opencode-fleet:admins"},
+            subject={"common_name": "opencode-fleet", "organization": ADMINS},
             opts=child,
         )
         answer = self._ask(name, args, pulumi.Output.unsecret(request.cert_request_pem))
@@ -100,4 +102,4 @@ def _python() -> Path:
 
 
 def _config(address: str, access: Access, private_key: str) -> str:
-    return kubeconfig(f"https://{address}:6443", access, private_key)
+    return kubeconfig(f"https://{address}:{API}", access, private_key)

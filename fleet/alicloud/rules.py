@@ -18,6 +18,9 @@ from fleet.errors import Problem
 
 # A shorter prefix is the world in a few pieces.
 _WIDEST_ADMIN = 8
+# What every resource of the cloud takes.
+_TAGS = 20
+_RESERVED_TAGS = ("acs:", "aliyun", "http://", "https://")
 _VPC_PREFIXES = range(addresses.LARGEST_VPC, 25)
 
 
@@ -30,6 +33,7 @@ def cloud_problems(cluster: VmCluster | AckCluster, domain: str) -> tuple[Proble
         *_openings(cluster),
         *_vpc(cluster),
         *_names(cluster, domain),
+        *_tags(cluster),
         *own,
     )
 
@@ -122,3 +126,21 @@ def _names(cluster: VmCluster | AckCluster, domain: str) -> Iterator[Problem]:
             f"this is outside of cluster.dns.zone {cluster.dns.zone}",
             f"write a name that ends in .{cluster.dns.zone}, or leave cluster.dns out",
         )
+
+
+def _tags(cluster: VmCluster | AckCluster) -> Iterator[Problem]:
+    if len(cluster.tags) >= _TAGS:
+        yield Problem(
+            "cluster.tags",
+            f"{len(cluster.tags)} tags",
+            f"a resource holds {_TAGS}, one of them is this program's",
+            f"keep {_TAGS - 1}",
+        )
+    for key in cluster.tags:
+        if key.lower().startswith(_RESERVED_TAGS):
+            yield Problem(
+                "cluster.tags",
+                key,
+                "the cloud keeps names of this kind to itself",
+                "rename the tag",
+            )

@@ -146,8 +146,37 @@ VM_CASES: list[tuple[dict[str, Any], str]] = [
         "access.domain: fleet.example.com: this is outside of cluster.dns.zone other.org: "
         "write a name that ends in .other.org, or leave cluster.dns out",
     ),
+    (
+        {"tags": {f"tag-{n}": "x" for n in range(20)}},
+        "cluster.tags: 20 tags: a resource holds 20, one of them is this program's: keep 19",
+    ),
+    (
+        {"tags": {"acs:team": "x"}},
+        "cluster.tags: acs:team: the cloud keeps names of this kind to itself: rename the tag",
+    ),
+    (
+        {"webCidrs": [f"198.51.{n}.0/24" for n in range(100)]},
+        "cluster.webCidrs: 100 networks: with adminCidrs they take 202 rules, a security group "
+        "holds 200: join them into larger networks",
+    ),
+    (
+        {"instance": {"image": "win2022_21H2_x64_dtc_en-us_40G_alibase_20260916.vhd"}},
+        "cluster.instance.image: win2022_21H2_x64_dtc_en-us_40G_alibase_20260916.vhd: the machine "
+        "is set up with apt, which this system does not have: use an Ubuntu or Debian image, as in "
+        "the console's list of public images",
+    ),
+    (
+        {"instance": {"image": "aliyun_3_x64_20G_alibase_20260916.vhd"}},
+        "cluster.instance.image: aliyun_3_x64_20G_alibase_20260916.vhd: the machine is set up with "
+        "apt, which this system does not have: use an Ubuntu or Debian image, as in the console's "
+        "list of public images",
+    ),
 ]
 ACK_CASES: list[tuple[dict[str, Any], str]] = [
+    (
+        {"webCidrs": [f"198.{n // 256}.{n % 256}.0/24" for n in range(301)]},
+        "cluster.webCidrs: 301 networks: an access list holds 300: join them into larger networks",
+    ),
     (
         {"zones": ["ap-southeast-1b", "eu-central-1a"]},
         "cluster.zones[1]: eu-central-1a: this zone is not in the region ap-southeast-1: "
@@ -230,6 +259,14 @@ def test_a_broken_rule_of_managed_kubernetes_is_said_in_full(
     changes: dict[str, Any], line: str
 ) -> None:
     assert line in _lines(ack(**changes))
+
+
+def test_what_just_fits_is_accepted() -> None:
+    tags = {f"tag-{n}": "x" for n in range(19)}
+    assert _lines(vm(tags=tags, webCidrs=[f"198.51.{n}.0/24" for n in range(99)])) == []
+    assert _lines(vm(instance={"image": "m-t4n0abcd1234efgh"})) == []
+    assert _lines(vm(instance={"image": "debian_12_6_x64_20G_alibase_20260916.vhd"})) == []
+    assert _lines(ack(webCidrs=[f"198.{n // 256}.{n % 256}.0/24" for n in range(300)])) == []
 
 
 def test_openings_can_be_accepted_by_name() -> None:
