@@ -230,8 +230,11 @@ class _Wait:
             last = polled - begun >= timeout
             reasons = self._poll(first=first, last=last)
             first = first and reasons is None
-            left = list(self._waiting)
-            self.progress.at("ready", total - len(left) - len(self._failures), total, left)
+            now = [
+                f"waiting for {user}" if not at else user for at, user in enumerate(self._waiting)
+            ]
+            done = total - len(self._waiting) - len(self._failures)
+            self.progress.at("ready", done, total, now)
             if last:
                 self._give_up(reasons or {})
             elif self._waiting:

@@ -17,7 +17,7 @@ from fleet.engine.events import Inputs, Step, owner_of, part, place_of
 from fleet.engine.restarts import Topics, changed_topics, reason, topics_of
 from fleet.engine.shared_changes import GONE, MADE, REPLACED, environment_line, pool_lines, verb
 from fleet.errors import shown
-from fleet.names import DISPLAY_NAME
+from fleet.names import DISPLAY_NAME, PREFIX
 
 # A person reads so many names; the rest is a number, and `--json` has them all.
 _NAMED = 12
@@ -29,7 +29,8 @@ _RETAINED_WORDS = {_CLAIM: "claim", "Namespace": "namespace", "PersistentVolume"
 _ROUTES = frozenset({"Ingress", "HTTPRoute"})
 _DELETED = " deleted by hand"
 _EDITED = " edited by hand"
-_ANNOTATIONS_TOLD = frozenset({DISPLAY_NAME})
+# Told by itself; and what Secrets of release 0.1.0 carry, whose pods restart for the password.
+_ANNOTATIONS_TOLD = frozenset({DISPLAY_NAME, f"{PREFIX}/password-version"})
 _SIZE = "storage "
 
 

@@ -140,6 +140,11 @@ def test_what_may_mend_itself_is_waited_for_to_the_end(plan_users: Users, case: 
     assert line.startswith("user bob: wait until ready: not ready in time: ")
 
 
+def test_who_is_waited_for_is_told_at_every_poll(plan_users: Users) -> None:
+    waited = Waited(plan_users("alice", "bob", "carol"), timeout=2, bob="cpu", carol="silent")
+    assert waited.run().told.states[0] == ("ready", 1, 3, ("waiting for bob", "carol"))
+
+
 def test_the_schedulers_reason_is_told_while_waiting(plan_users: Users) -> None:
     waited = Waited(plan_users("alice", "bob"), bob="cpu").run()
     assert waited.told.lines == [
