@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.e2e.harness.pulumi_run import PulumiEnvironment
 
 from tests.e2e.harness.making import Maker
-from tests.e2e.harness.pulumi_run import PulumiEnvironment
 from tests.e2e.harness.workspace import answer_text
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engines, pytest.mark.pulumi]

@@ -30,9 +30,7 @@ class Maker:
         """Return a maker that has made nothing yet."""
         return replace(self, made=[])
 
-    def __call__(
-        self, topic: str, users: Sequence[str] = (), *, seed: bool = True
-    ) -> Environment:
+    def __call__(self, topic: str, users: Sequence[str] = (), *, seed: bool = True) -> Environment:
         """Write a stack file with `users`, all of the small profile, and return its environment.
 
         The model's API key and, but for `seed=False`, the seed of the passwords are sealed into

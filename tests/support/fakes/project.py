@@ -18,6 +18,7 @@ from fleet.cli.main import app
 from fleet.cluster.kubectl import Kubectl, Reply
 from fleet.plan.environment import Plan, UserPlan, make_plan
 from fleet.stackfile.reading import Environment, load
+from fleet.stackfile.unsealing import unseal
 from tests.support.fakes import kubectl as fake_kubectl
 
 IMAGE = "opencode-fleet/runtime:t1"
@@ -40,22 +41,11 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Project:
-    """A folder with `Pulumi.t.yaml` and a cluster that keeps objects in a file."""
+class StackFolder:
+    """A folder with `Pulumi.t.yaml`, in which `fleet` runs."""
 
     folder: Path
-    patch: pytest.MonkeyPatch
     config: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    @property
-    def state(self) -> Path:
-        """The fake cluster's folder."""
-        return self.folder / "cluster"
-
-    @property
-    def kubectl(self) -> Kubectl:
-        """kubectl bound to the fake cluster."""
-        return Kubectl(program=str(self.folder / "kubectl"), context=CONTEXT)
 
     @property
     def file(self) -> Path:
@@ -80,15 +70,13 @@ class Project:
         assert "Traceback" not in done.stderr
         return Result(code=done.exit_code, out=done.stdout, err=done.stderr)
 
-    def apply(self, *arguments: str) -> Result:
-        """Run `fleet apply` and expect it to work."""
-        done = self.fleet("apply", "-s", "t", *arguments)
-        assert done.code == 0, done.err
-        return done
-
     def environment(self) -> Environment:
         """Read the stack file."""
-        return load("t", self.folder, lambda: PASSPHRASE)
+        return load("t", self.folder)
+
+    def secrets(self) -> dict[str, str]:
+        """Open the stack file's secrets."""
+        return unseal("t", self.folder, lambda: PASSPHRASE)
 
     def plan(self) -> Plan:
         """Plan the environment."""
@@ -97,6 +85,29 @@ class Project:
     def user(self, user_id: str) -> UserPlan:
         """Return a user's plan."""
         return next(user for user in self.plan().users if user.id == user_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project(StackFolder):
+    """A folder with `Pulumi.t.yaml` and a cluster that keeps objects in a file."""
+
+    patch: pytest.MonkeyPatch
+
+    @property
+    def state(self) -> Path:
+        """The fake cluster's folder."""
+        return self.folder / "cluster"
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """kubectl bound to the fake cluster."""
+        return Kubectl(program=str(self.folder / "kubectl"), context=CONTEXT)
+
+    def apply(self, *arguments: str) -> Result:
+        """Run `fleet apply` and expect it to work."""
+        done = self.fleet("apply", "-s", "t", *arguments)
+        assert done.code == 0, done.err
+        return done
 
     def objects(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Return what the fake cluster holds."""
@@ -157,10 +168,15 @@ def new_project(folder: Path, patch: pytest.MonkeyPatch, *, program: bool = Fals
 
     if not program:
         patch.setattr(Kubectl, "run", run)
+    write_small(project)
+    return project
+
+
+def write_small(project: StackFolder) -> None:
+    """Write a stack file with the users alice and bob."""
     project.write(
         cluster={"kind": "existing", "context": CONTEXT},
         image={"mode": "local", "reference": IMAGE},
         access={"domain": "fleet.localhost", "tls": "none", "port": 7080},
     )
     project.users("alice", "bob")
-    return project
