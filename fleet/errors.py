@@ -87,3 +87,7 @@ class InputError(FleetError):
 
 class ClusterError(FleetError):
     """The cluster did not do what was asked; the text is one line for the operator."""
+
+
+class EngineError(FleetError):
+    """The engine is not there, was stopped, or failed; the text is one line for the operator."""
