@@ -6,7 +6,7 @@ import re
 
 from fleet.errors import HIDDEN
 
-_KEY_ENDS = ("credential", "key", "passphrase", "password", "secret", "token")
+_KEY_ENDS = ("credential", "key", "passphrase", "password", "secret", "seed", "token")
 _REFERENCE = re.compile(r"[A-Za-z]{1,40}[0-9]{0,3}")
 
 
