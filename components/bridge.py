@@ -70,8 +70,6 @@ def declare(
 
 def _waiting(kind: str, fields: Mapping[str, Any]) -> dict[str, str]:
     """Return the annotations that tell the provider what to wait for."""
-    if kind == "Deployment" and fields["spec"]["replicas"]:
-        return AWAIT_POD
     return SKIP_AWAIT if kind == "Deployment" or kind in _NEVER_AWAITED else {}
 
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_kubernetes as k8s
-import pulumi_random as random
 
 from components.bridge import declare
 from components.pool import retained_name
 from components.providers import kept_options
-from fleet.cluster.desired import PASSWORD_LENGTH
+from fleet.plan.passwords import derive_password
 from fleet.manifests.runtime import Given
 from fleet.manifests.user import API_KEY_KEY, PASSWORD_KEY, user_objects
 from fleet.plan.environment import UserPlan, fingerprint
@@ -62,13 +61,7 @@ class UserStack(pulumi.ComponentResource):
     ) -> None:
         super().__init__("opencode-fleet:user_stack:UserStack", name, None, opts)
         user = args.user
-        self.password = random.RandomPassword(
-            f"{name}-password",
-            length=PASSWORD_LENGTH,
-            special=False,  # letters and digits pass URLs, shells and basic auth unquoted
-            keepers={"version": str(user.password_version)},
-            opts=pulumi.ResourceOptions(parent=self),
-        ).result
+        self.password = pulumi.Output.secret(derive_password("x"*40, user.environment, user.id, user.password_version))
         secret, claim, *others = user_objects(user, args.access, _given(args, self.password))
         made = [
             declare(f"{name}-secret", secret, pulumi.ResourceOptions(parent=self), args.namespace),

@@ -78,7 +78,7 @@ class EngineCommand(auto.PulumiCommand):
     def __post_init__(self) -> None:
         # Not the base class's: it looks for `bin/pulumi` below a folder.
         self.command = str(self.program)
-        text = self.ask(["version"], Path.cwd()).stdout.strip()
+        text = self.run_with(["version"], Path.cwd()).stdout.strip()
         try:
             self.version = VersionInfo.parse(text.removeprefix("v"))
         except ValueError:
@@ -105,14 +105,17 @@ class EngineCommand(auto.PulumiCommand):
             raise create_command_error(result)
         return result
 
-    def ask(
+    def run_with(
         self, args: list[str], cwd: Path, stdin: str | None = None
     ) -> auto.CommandResult:
-        """Run a command that changes nothing in a cluster and return its result, whatever it is.
+        """Run a command that reads standard input.
 
-        `stdin` is the way for secrets: arguments are seen by every process of the machine.
+        That is the way for secrets: every process of the machine sees arguments.
         """
-        return self._run(args, cwd, {}, stdin)
+        result = self._run(args, cwd, {}, stdin)
+        if result.code != 0:
+            raise create_command_error(result)
+        return result
 
     def _run(
         self, args: list[str], cwd: Path, variables: Mapping[str, str], stdin: str | None = None
