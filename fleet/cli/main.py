@@ -14,13 +14,13 @@ import typer
 
 from fleet.cli import build as cli_build
 from fleet.cli import cloud as cli_cloud
+from fleet.cli import engine as cli_engine
 from fleet.cli import runtimes as cli_runtimes
 from fleet.cli.options import Context, Image, Json, Stack
 from fleet.cli.progress import reporting
 from fleet.cli.shell import (
     FAILED,
     cluster_of,
-    interactive,
     need_existing,
     read_environment,
     reported,
@@ -41,7 +41,6 @@ from fleet.cluster.compare import changes_against_file
 from fleet.cluster.desired import resolve_image
 from fleet.cluster.kubectl import Kubectl
 from fleet.cluster.lease import held, identity
-from fleet.cluster.live import KEPT_KINDS, owned
 from fleet.cluster.mending import restart_stale, undo_rolling_updates
 from fleet.cluster.purge import purge_user
 from fleet.cluster.rollout import unready, wait_ready
@@ -62,6 +61,7 @@ app = typer.Typer(
 cli_runtimes.register(app)
 cli_build.register(app)
 cli_cloud.register(app)
+cli_engine.register(app)
 
 TakeOver = Annotated[bool, typer.Option(help="Although Pulumi or GitOps deployed it.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for runtimes.", min=1)]
@@ -184,43 +184,6 @@ def _apply(
         goes = [item for item in changes.delete if item["kind"] not in kept]
         delete_objects(kubectl, goes, outcome)
     return outcome
-
-
-@app.command()
-def destroy(
-    stack: Stack = "dev",
-    context: Context = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    take_over: TakeOver = False,
-    as_json: Json = False,
-) -> None:
-    """Delete everything of an environment but namespaces and claims: nobody's work."""
-    with reported():
-        environment = read_environment(stack)
-        need_existing(environment)
-        kubectl = cluster_of(environment, context)
-        if not yes and not (
-            interactive() and typer.confirm(f"Delete the runtimes of {environment.name}?", err=True)
-        ):
-            warn("destroy: not confirmed: nothing was deleted: give --yes")
-            raise SystemExit(FAILED)
-        with held(kubectl, environment.name, identity()):
-            live = owned(kubectl, environment.name)
-            if not take_over:
-                refuse_other_engine(environment.name, live)
-            outcome = Outcome()
-            goes = [item for item in live.values() if item["kind"] not in KEPT_KINDS]
-            delete_objects(kubectl, goes, outcome)
-        kept = sorted(str(key) for key in live if key.kind in KEPT_KINDS)
-        if as_json:
-            say_json({"deleted": outcome.deleted, "retained": kept})
-            return
-        say(f"deleted {len(outcome.deleted)} objects; kept, with everybody's work:")
-        for name in kept:
-            say(f"  {name}")
-        say(
-            "`fleet apply` finds it again; list ids under `purge:` to delete a user's data for good"
-        )
 
 
 def _image(environment: Environment, given: str | None) -> str:

@@ -105,9 +105,7 @@ class EngineCommand(auto.PulumiCommand):
             raise create_command_error(result)
         return result
 
-    def run_with(
-        self, args: list[str], cwd: Path, stdin: str | None = None
-    ) -> auto.CommandResult:
+    def run_with(self, args: list[str], cwd: Path, stdin: str | None = None) -> auto.CommandResult:
         """Run a command that reads standard input.
 
         That is the way for secrets: every process of the machine sees arguments.

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from fleet.cluster.kubectl import Live
-from fleet.cluster.live import KEPT_KINDS, Key
+from fleet.cluster.client import Live
+from fleet.cluster.owned import RETAINED_KINDS, Key
 from fleet.engine.state import Recorded, State, is_secret
 
 # Of a claim's spec only its size may change; what a claim was bound with stays as it is.
@@ -46,19 +46,15 @@ class Drift:
 def find_drift(environment: str, state: State, live: Mapping[Key, Live]) -> Drift:
     """Compare a state with the environment's objects in the cluster."""
     here = {key: item for key, item in live.items() if not _leaves(item)}
-    known = {
-        key: record for key, record in state.objects.items() if record.belongs_to(environment)
-    }
+    known = {key: record for key, record in state.objects.items() if record.belongs_to(environment)}
     both = [(record, here[key]) for key, record in known.items() if key in here]
     return Drift(
         missing=tuple(record for key, record in known.items() if key not in here),
-        edited=tuple(
-            edit for record, item in both if (edit := _edit(record, item)) is not None
-        ),
+        edited=tuple(edit for record, item in both if (edit := _edit(record, item)) is not None),
         unknown=tuple(
             key
             for key, item in here.items()
-            if key not in known and key.kind not in KEPT_KINDS and not _controlled(item)
+            if key not in known and key.kind not in RETAINED_KINDS and not _controlled(item)
         ),
         leaving=tuple(key for key, item in live.items() if _leaves(item)),
     )
@@ -111,7 +107,7 @@ class _Comparison:
                 inner = self.patch(cast("dict[str, Any]", value), cast("dict[str, Any]", there))
                 if inner:
                     yield key, inner
-            elif not self._same(value, there):
+            elif not self._same(cast("object", value), there):
                 yield key, value
 
     def _same(self, wanted: object, found: object) -> bool:
@@ -124,4 +120,3 @@ class _Comparison:
             # The API server drops what is empty or false.
             return not wanted
         return wanted == found
-

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from fleet.cluster.live import Key
+from fleet.cluster.owned import Key
 from fleet.names import LABEL_ENVIRONMENT
 
 # Marks a value of a state as special; https://www.pulumi.com/docs/iac/using-pulumi/state-backends
@@ -29,6 +29,8 @@ class Recorded:
     """What it was last made to be."""
     version: str
     """The cluster's version of it when it was last read or written."""
+    manager: str
+    """The name under which the engine owns its fields."""
 
     def belongs_to(self, environment: str) -> bool:
         """Return whether it carries the label by which the environment's objects are listed."""
@@ -50,6 +52,10 @@ class State:
     def empty(self) -> bool:
         """Whether nothing is deployed."""
         return self.resources == 0
+
+
+NOTHING = State(objects={}, resources=0, pending=())
+"""The state of a stack on which nothing was ever done."""
 
 
 def read_state(deployment: Mapping[str, Any]) -> State:
@@ -82,6 +88,7 @@ def _recorded(item: Mapping[str, Any]) -> Recorded | None:
         key=Key(kind, str(metadata.get("namespace", "")), name),
         inputs=inputs,
         version=str(metadata.get("resourceVersion", "")),
+        manager=str(outputs.get("__fieldManager", "")),
     )
 
 

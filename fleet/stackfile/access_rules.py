@@ -158,7 +158,7 @@ def secret_problems(config: StackConfig, secrets: frozenset[str]) -> Iterator[Pr
     for index, user in enumerate(config.users):
         if user.api_key is not None and user.api_key not in secrets:
             yield _absent(f"users[{index}].apiKey", user.api_key)
-    known = {user.api_key for user in config.users} | {"modelApiKey"}
+    known = {user.api_key for user in config.users} | {"modelApiKey", "passwordSeed"}
     if config.model is not None:
         known.add(config.model.api_key)
     cluster = config.cluster
