@@ -41,6 +41,16 @@ class StoppedError(EngineError):
         )
 
 
+class KilledError(EngineError):
+    """The engine was killed in the middle of a run; it could not write its state."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"the engine was killed ({signal.Signals(number).name}): what it had made is in the"
+            " cluster and not in its state: run this again, it finds the way back"
+        )
+
+
 @dataclass
 class _Stop:
     """Passes the first signal on to the engine, as the one interrupt that it takes kindly."""
@@ -94,7 +104,7 @@ class EngineCommand(auto.PulumiCommand):
     ) -> auto.CommandResult:
         """Run a command to its end; its output is handed on when it is over.
 
-        Raises CommandError when it fails, StoppedError when it was asked to stop.
+        Raises CommandError when it fails, StoppedError when it was asked to stop, KilledError.
         """
         result = self._run(args, Path(cwd), additional_env)
         for text, tell in ((result.stdout, on_output), (result.stderr, on_error)):
@@ -146,6 +156,8 @@ class EngineCommand(auto.PulumiCommand):
             result = auto.CommandResult(stdout=_text(out), stderr=_text(err), code=code)
         if stop.asked:
             raise StoppedError
+        if code < 0:
+            raise KilledError(-code)
         return result
 
 

@@ -24,6 +24,7 @@ from fleet.errors import InputError
 from fleet.plan.environment import Plan
 
 Listener = Callable[[EngineEvent], None]
+_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,9 +100,9 @@ def deploy(  # noqa: PLR0913 - each is a thing of its own
         recovery = recover(stack, cluster, state, found.live, _ignore)
         outcome.put_back = [str(key) for key in (*recovery.missing, *recovery.edited)]
         if outcome.put_back:
-            tell(_counted("object", outcome.put_back, "was deleted or edited: put back"))
+            tell(f"deleted or edited by somebody, put back: {_named(outcome.put_back)}")
         if recovery.unknown:
-            tell(_counted("object", recovery.unknown, "of ours that no state knows: taken over"))
+            tell(f"ours, but unknown to the engine, taken over: {_named(recovery.unknown)}")
     try:
         stack.up(program, listen, recovery.variables)
     except RunFailedError:
@@ -138,5 +139,7 @@ def _ignore(event: EngineEvent) -> None:
     del event
 
 
-def _counted(word: str, items: Sequence[object], rest: str) -> str:
-    return f"{len(items)} {word}{'' if len(items) == 1 else 's'} {rest}"
+def _named(items: Sequence[object]) -> str:
+    more = len(items) - _NAMED
+    listed = ", ".join(str(item) for item in items[:_NAMED])
+    return f"{listed} and {more} more" if more > 0 else listed

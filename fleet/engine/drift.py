@@ -78,12 +78,22 @@ def _edit(record: Recorded, item: Live) -> Edit | None:
         wanted["spec"] = {key: value for key, value in spec.items() if key in _CLAIM_SPEC}
     comparison = _Comparison()
     patch = comparison.patch(wanted, item)
-    if not patch and not comparison.sealed:
+    sealed = comparison.sealed and _written_by_others(record, item)
+    if not patch and not sealed:
         return None
     if "strategy" in cast("dict[str, Any]", patch.get("spec") or {}):
         # The API server has filled it in, and refuses it beside `Recreate`.
         patch["spec"]["strategy"].setdefault("rollingUpdate", None)
-    return Edit(record=record, patch=patch, sealed=comparison.sealed)
+    return Edit(record=record, patch=patch, sealed=sealed)
+
+
+def _written_by_others(record: Recorded, item: Live) -> bool:
+    """Return whether anybody but the engine has written an object: what is sealed cannot be read.
+
+    Who writes leaves a name in the object, and the version that we know is not the object's.
+    """
+    entries = cast("list[Live]", item["metadata"].get("managedFields") or [])
+    return any(entry.get("manager") != record.manager for entry in entries)
 
 
 @dataclass

@@ -120,6 +120,7 @@ def clear_dead_locks(environment: str, state: Path) -> list[Lock]:
             _await_end(lock)
         # Its own file only: somebody may have taken another lock meanwhile.
         lock.path.unlink(missing_ok=True)
+        lock.path.with_name(f"{lock.path.name}.attrs").unlink(missing_ok=True)
         end_session(lock.pid)
         cleared.append(lock)
     return cleared

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -195,6 +196,8 @@ class EngineStack:
 
     @contextmanager
     def _run(self) -> Generator[None]:
+        # An engine that is killed breaks its stream of events; what follows is told better.
+        warnings.filterwarnings("ignore", message="Error in event stream")
         try:
             yield
         except ConcurrentUpdateError as error:
