@@ -19,6 +19,7 @@ from pulumi_alicloud.cs import GetClusterCredentialResult
 from fleet.alicloud.config_ack import ControlPlane, NodePool
 from fleet.alicloud.kubeconfig import kubeconfig_of
 from fleet.alicloud.network_plan import WORLD
+from fleet.names import LABEL_NODE_POOL
 
 _TERWAY = {"IPVlan": "false", "NetworkPolicy": "true", "ENITrunking": "false"}
 ADDONS = MappingProxyType(
@@ -149,7 +150,7 @@ class Ack(pulumi.ComponentResource):
                 "max_unavailable": 1,
             },
             instance_metadata_options={"http_tokens": "required"},
-            labels=[{"key": "opencode-fleet/pool", "value": pool.name}],
+            labels=[{"key": LABEL_NODE_POOL, "value": pool.name}],
             tags=self._args.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,

@@ -117,7 +117,9 @@ class ImageCopy(pulumi.ComponentResource):
         super().__init__("opencode-fleet:registry:ImageCopy", name, None, opts)
         copied = command.local.Command(
             f"{name}-copy",
-            create=(files("fleet.alicloud") / "files" / "copy-image.sh").read_text(encoding="utf-8"),
+            create=(files("fleet.alicloud") / "files" / "copy-image.sh").read_text(
+                encoding="utf-8"
+            ),
             interpreter=["/bin/bash", "-c"],
             environment={
                 "FLEET_IMAGE": args.image,

@@ -53,11 +53,22 @@ def bootstrap_of(
         vpc_cidr=facts.vpc_cidr,
         host_egress=cluster.network.host_egress,
         disk_serial=facts.disk_id.removeprefix("d-") if facts.disk_id else None,
+        disk_may_be_formatted=disk_is_new(cluster),
         access_days=k3s.access_days,
         reboot_for_updates=cluster.instance.reboot_for_updates,
         own_machine=cluster.instance.id is None,
         https=https,
     )
+
+
+def disk_is_new(cluster: VmCluster) -> bool:
+    """Tell whether the data disk is made together with the machine: nobody's work is on it yet.
+
+    A later generation gets the disk of the machine before it.
+    """
+    disk, instance = cluster.data_disk, cluster.instance
+    made_here = disk is not None and disk.id is None
+    return made_here and instance.id is None and instance.generation == 1
 
 
 def key_pair_name(name: str, public_key: str) -> str:

@@ -39,6 +39,8 @@ class Bootstrap:
     )
     disk_serial: str | None = None
     """Id of the data disk without `d-`; None keeps data on the boot disk."""
+    disk_may_be_formatted: bool = False
+    """True only for a disk that is made together with this machine."""
     access_days: int = 365
     reboot_for_updates: bool = False
     own_machine: bool = True
@@ -100,6 +102,9 @@ def environment(machine: Bootstrap) -> str:
         "FLEET_K3S_URLS": " ".join(machine.k3s_urls),
         "FLEET_ACCESS_DAYS": str(machine.access_days),
     }
+    if machine.disk_may_be_formatted:
+        # No line at all otherwise: what a machine is not told, it may not do.
+        values["FLEET_DISK_MAY_FORMAT"] = "1"
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
 
 

@@ -20,12 +20,12 @@ from fleet.cli.shell import (
     say_json,
     warn,
 )
-from fleet.cluster.desired import resolve_image
 from fleet.cluster.kubectl import Kubectl
 from fleet.cluster.purge import purge_user
 from fleet.cluster.rollout import wait_ready
 from fleet.cluster.runtimes import find_user, open_session, read_password, restart, states
 from fleet.errors import InputError, Problem
+from fleet.images.tags import resolve_image
 from fleet.plan.environment import Plan, UserPlan, make_plan
 
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the runtime.", min=1)]

@@ -15,7 +15,7 @@ from fleet.cluster.desired import password_of
 from fleet.cluster.kubectl import Kubectl, Live, container_states, part
 from fleet.errors import ClusterError, InputError, Problem, shown
 from fleet.manifests.policies import RUNTIME_PORT
-from fleet.names import LABEL_ENVIRONMENT, LABEL_USER, slug
+from fleet.names import LABEL_ENVIRONMENT, LABEL_USER, USER_ID, slug
 from fleet.plan.environment import Plan, UserPlan
 
 _PARALLEL = 8
@@ -70,7 +70,7 @@ def states(kubectl: Kubectl, plan: Plan, *, volumes: bool = True) -> list[Runtim
     for (namespace, user), kinds_found in sorted(found.items()):
         claim = kinds_found.get("PersistentVolumeClaim")
         if claim is not None:
-            name = part(claim["metadata"], "annotations").get("opencode-fleet/user-id", user)
+            name = part(claim["metadata"], "annotations").get(USER_ID, user)
             volume = f"-/{claim['spec']['resources']['requests']['storage']}"
             phase = f"claim {namespace}/{claim['metadata']['name']}"
             rows.append(

@@ -45,7 +45,7 @@ class Secret(Manifest):
     """core/v1 Secret."""
 
     type: str
-    stringData: NotRequired[dict[str, PassedOn]]
+    data: NotRequired[dict[str, PassedOn]]
 
 
 class EnvVar(TypedDict):

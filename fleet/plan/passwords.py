@@ -21,12 +21,10 @@ import string
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from fleet.errors import HIDDEN, InputError, Problem
+from fleet.errors import InputError
 from fleet.plan.environment import UserPlan
+from fleet.values.secrecy import seed_problem
 
-SEED_KEY = "passwordSeed"
-"""Top-level key of a stack file that holds the seed, sealed."""
-SHORTEST_SEED = 32
 PASSWORD_LENGTH = 32
 # Letters and digits pass URLs, shells and basic auth unquoted; 32 of them hold 190 bits.
 _ALPHABET = string.ascii_letters + string.digits
@@ -73,14 +71,6 @@ def new_seed(identity: str | None = None) -> str:
     if not _MADE.fullmatch(seed):
         raise ValueError(f"not an identity: {first}")
     return seed
-
-
-def seed_problem(seed: str) -> Problem | None:
-    """Return what is wrong with a seed; its text is in no message."""
-    if len(seed.strip()) >= SHORTEST_SEED:
-        return None
-    rule = f"a seed has at least {SHORTEST_SEED} random characters: every password is made from it"
-    return Problem(SEED_KEY, HIDDEN, rule, "let `fleet seed -s ENV` make one")
 
 
 def _derived(seed: str, length: int, *purpose: str | int) -> bytes:

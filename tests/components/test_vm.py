@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.cloud_world import declare
 from tests.support.clusters import vm
-from tests.support.policy import offences
+from tests.support.policy import decoded, offences
 from tests.support.recorded import Recorded
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE15IG93biBrZXk me@laptop"
@@ -47,6 +47,23 @@ def test_no_changed_key_replaces_the_machine_but_a_new_generation_does() -> None
     )
     assert options.replacement_trigger == 4
     assert options.delete_before_replace
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, True),
+        ({"instance": {"generation": 2}}, False),
+        ({"dataDisk": {"id": "d-t4n0abcd1234efgh"}}, False),
+    ],
+)
+def test_a_machine_may_format_only_the_disk_that_is_made_with_it(
+    changes: dict[str, Any], told: bool
+) -> None:
+    made = declare(vm(**changes))
+    sent = made.one("Command").inputs["environment"]["FLEET_COMMAND"]
+    for text in (made.one("Instance").inputs["userData"], sent):
+        assert ("FLEET_DISK_MAY_FORMAT=1" in decoded(text)) is told
 
 
 def test_a_new_image_can_never_wipe_the_boot_disk_in_place() -> None:

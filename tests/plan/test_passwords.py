@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from fleet.errors import InputError
+from fleet.names import SEED_KEY
 from fleet.plan.environment import make_plan
 from fleet.plan.passwords import (
-    SEED_KEY,
     derive_password,
     identity_of,
     new_seed,

@@ -10,20 +10,16 @@ import pulumi
 import pytest
 import yaml
 
+from fleet.names import SEED_KEY
 from tests.support.cloud_world import LOOKUPS, OUTPUTS
+from tests.support.deployed import SEED
 from tests.support.policies import POLICIES
 from tests.support.policy import offences
 from tests.support.programs import ROOT, keys_of_engine
-from tests.support.recorded import Recorded
 from tests.support.recording import Engine, run
-from tests.support.small_fleet import PASSWORD, password_of
 
 CREDENTIALS = ("ALICLOUD_ACCESS_KEY", "ALICLOUD_SECRET_KEY")
 REGISTRY_PASSWORD = "invented-registry-password"  # noqa: S105 - of nobody
-
-
-def _password(found: Recorded) -> dict[str, str]:
-    return {"result": password_of(found.name)}
 
 
 def shipped(
@@ -37,12 +33,12 @@ def shipped(
         for key, value in yaml.safe_load(text)["config"].items()
         if key.startswith("opencode-fleet:")
     }
-    secrets: dict[str, str] = {}
+    secrets = {SEED_KEY: SEED}
     if registry is not None:
         values["cluster"]["registry"] = registry
         secrets["registryPassword"] = REGISTRY_PASSWORD
     engine = Engine(
-        outputs={**OUTPUTS, PASSWORD: _password},
+        outputs=OUTPUTS,
         lookups=dict(LOOKUPS),
         config={**keys_of_engine(values, secrets), "pulumi:disable-default-providers": "[]"},
         secret_keys=tuple(f"opencode-fleet:{key}" for key in secrets),
