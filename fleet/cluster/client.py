@@ -166,13 +166,15 @@ class Cluster:
         *,
         wait: float | None = None,
         uid: str | None = None,
+        owned_first: bool = False,
     ) -> bool:
         """Delete an object and what it owns; return whether it was there.
 
         `wait`: seconds until it must be gone, else ClusterError. `uid`: only that very object.
+        `owned_first`: it goes when all that it owns is gone.
         """
         path = KINDS[kind].path(namespace, name)
-        options: Live = {"propagationPolicy": "Background"}
+        options: Live = {"propagationPolicy": "Foreground" if owned_first else "Background"}
         if uid is not None:
             options["preconditions"] = {"uid": uid}
         try:

@@ -29,8 +29,9 @@ from fleet.cluster.untrusted import one_line
 from fleet.errors import AwayError, ClusterError, RefusedError
 
 _ANSWER = 30.0
-_UNAUTHORIZED = 401
+_UNAUTHORIZED, _FORBIDDEN = 401, 403
 _REFUSED = 300
+_EXCERPT = 300
 Answer = urllib3.BaseHTTPResponse
 
 
@@ -73,11 +74,7 @@ class Connection:
         try:
             return json.loads(data)
         except ValueError:
-            said = one_line(data[:_REFUSED].decode("utf-8", "replace"), 80)
-            raise AwayError(
-                f"{self._place}: answers with no JSON ({said}): something in between answers for"
-                " it: check the server's address in your kubeconfig"
-            ) from None
+            raise self._strange(f"no JSON ({_excerpt(data)})") from None
 
     def send(
         self,
@@ -100,7 +97,7 @@ class Connection:
                 self.configuration, self._pool = self._connect()
             answer = self._once(method, url, data, content, patience)
         if answer.status >= _REFUSED:
-            raise self._refusal(answer.status, _body(answer))
+            raise self.refused(answer.status, _body(answer))
         return answer
 
     def _once(
@@ -139,7 +136,7 @@ class Connection:
                 self.ask("GET", "/version", patience=self.patience)
             except RefusedError as refusal:
                 # Who may not ask for the version may still ask for pods.
-                if refusal.status == _UNAUTHORIZED:
+                if refusal.status != _FORBIDDEN:
                     raise
 
         # Name lookups have no timeout of their own, hence the thread.
@@ -151,25 +148,29 @@ class Connection:
         reason, change = why_away(error, self.configuration.host)
         return AwayError(f"{self._place}: does not answer ({reason}): {change}")
 
-    def refused(self, status: int, body: bytes) -> ClusterError:
-        """Return what a refused request says, as one line."""
-        return self._refusal(status, body)
-
     @property
     def _place(self) -> str:
         return f"cluster.context: {self.context.name}"
 
-    def _refusal(self, status: int, body: bytes) -> ClusterError:
+    def refused(self, status: int, body: bytes) -> ClusterError:
+        """Return what a refused request says, as one line."""
         said = _status(body)
+        text = one_line(str(said.get("message") or "")) or _excerpt(body)
         reason = str(said.get("reason") or "")
-        text = one_line(str(said.get("message") or "") or body[:_REFUSED].decode(errors="replace"))
         if status == _UNAUTHORIZED:
             text = (
-                f"{self._place}: refuses your credentials ({text or 'Unauthorized'}): sign in"
-                " again, or mend the user of this context in your kubeconfig"
+                f"{self._place}: refuses your credentials ({text}): sign in again, or mend the"
+                " user of this context in your kubeconfig"
             )
-        text = text or f"{self._place}: answers with status {status} and no word"
+        elif said.get("kind") != "Status":
+            return self._strange(f"status {status} ({text})")
         return RefusedError(text, status=status, reason=reason)
+
+    def _strange(self, answer: str) -> AwayError:
+        return AwayError(
+            f"{self._place}: answers with {answer}: something in between answers for it: check the"
+            " server's address in your kubeconfig"
+        )
 
     def _connect(self) -> tuple[Configuration, urllib3.PoolManager]:
         configuration = Configuration()
@@ -187,6 +188,10 @@ class Connection:
             raise ClusterError(
                 f"{self._place}: cannot be used ({one_line(str(error), 200)}): mend your kubeconfig"
             ) from None
+
+
+def _excerpt(body: bytes) -> str:
+    return one_line(body[:_EXCERPT].decode("utf-8", "replace"), 80) or "without a word"
 
 
 def _body(answer: Answer) -> bytes:

@@ -171,4 +171,4 @@ def _code(status: Mapping[str, Any]) -> int | None:
         return 0
     details = cast("Mapping[str, Any]", status.get("details") or {})
     causes = cast("list[Mapping[str, Any]]", details.get("causes") or [])
-    return next((int(item["message"]) for item in causes if item["reason"] == "ExitCode"), None)
+    return next((int(item["message"]) for item in causes if item.get("reason") == "ExitCode"), None)

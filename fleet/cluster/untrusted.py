@@ -2,7 +2,8 @@
 
 A user of a runtime decides what its log and its programs print. Shown as it is, an escape sequence
 could rewrite what the operator's terminal shows, or type for them. Owns: how such text is bounded
-and escaped. Leaves out: what is asked and where it is printed.
+and escaped. Leaves out: what is asked and where it is printed. Short, and alone: everything that
+prints a pod's words needs it and nothing else.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def printable(text: str) -> str:
 def one_line(text: str, most: int = _LINE) -> str:
     """Return `text` as part of a message: one line, safe to print, at most `most` characters."""
     # The cut comes first too: a pod may answer with megabytes.
-    line = printable(" ".join(text[: 8 * most].split()))
+    plain = _COLOUR.sub("", text[: 8 * most])
+    line = printable(" ".join(plain.split()))
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
