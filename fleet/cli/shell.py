@@ -16,7 +16,7 @@ from typing import Any
 
 from fleet.cluster.client import Cluster
 from fleet.cluster.kubectl import Kubectl, find_kubectl
-from fleet.errors import ClusterError, InputError, Problem
+from fleet.errors import FleetError, InputError, Problem
 from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.reading import Environment, load
 from fleet.stackfile.unsealing import unseal
@@ -74,9 +74,9 @@ def reported() -> Generator[None]:
         for problem in error.problems:
             warn(str(problem))
         raise SystemExit(WRONG_INPUT) from None
-    except ClusterError as error:
+    except FleetError as error:
         warn(str(error))
-        raise SystemExit(FAILED) from None
+        raise SystemExit(error.exit_code) from None
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         warn(
