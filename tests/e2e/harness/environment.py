@@ -6,6 +6,7 @@ cleaning up (`sweeping`).
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -64,6 +65,8 @@ class Environment:
     config: dict[str, Any]
     environ: dict[str, str] = field(default_factory=dict[str, str])
     top: dict[str, Any] = field(default_factory=dict[str, Any])
+    passwords: dict[str, str] = field(default_factory=dict[str, str])
+    """Passwords that another program made, by user id."""
 
     @property
     def file(self) -> Path:
@@ -138,15 +141,25 @@ class Environment:
 
     def workspace(self, user_id: str) -> Workspace:
         """Return a user's workspace, with the password as the operator gets it."""
-        done = self.fleet("password", user_id)
-        assert done.code == 0, done.said
+        password = self.passwords.get(user_id) or self._password(user_id)
         access = self.config["access"]
         return Workspace(
             user=user_id,
             host=f"{user_id}.{access['domain']}:{access['port']}",
             door=self.door,
-            password=done.out.strip(),
+            password=password,
         )
+
+    def _password(self, user_id: str) -> str:
+        done = self.fleet("password", user_id)
+        assert done.code == 0, done.said
+        return done.out.strip()
+
+    def password_in_cluster(self, user_id: str) -> str:
+        """Return the password in a user's Secret, whoever wrote it."""
+        secret = self.kube.one("secret", f"oc-{user_id}", self.namespace)
+        assert secret is not None
+        return base64.b64decode(secret["data"]["password"]).decode()
 
     def pods(self) -> dict[str, Live]:
         """Return the running pod of every user; two of one user are never right."""
