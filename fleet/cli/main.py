@@ -6,7 +6,6 @@ Day-to-day commands stand in `cli_runtimes`, image and secret ones in `cli_build
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,38 +15,19 @@ from fleet.cli import build as cli_build
 from fleet.cli import cloud as cli_cloud
 from fleet.cli import engine as cli_engine
 from fleet.cli import runtimes as cli_runtimes
-from fleet.cli.options import Context, Image, Json, Stack
-from fleet.cli.progress import reporting
+from fleet.cli.options import Image, Stack
 from fleet.cli.shell import (
-    FAILED,
-    cluster_of,
-    need_existing,
     read_environment,
     reported,
     run,
     say,
-    say_json,
     unsealed,
-    warn,
 )
-from fleet.cluster.apply import (
-    Outcome,
-    delete_objects,
-    make_objects,
-    read_changes,
-    refuse_other_engine,
-)
-from fleet.cluster.changes import Changes
-from fleet.cluster.compare import changes_against_file
-from fleet.cluster.kubectl import Kubectl
-from fleet.cluster.lease import held, identity
-from fleet.cluster.mending import restart_stale, undo_rolling_updates
-from fleet.cluster.purge import purge_user
-from fleet.cluster.rollout import unready, wait_ready
-from fleet.cluster.summary import outcome_lines, plan_lines
+from fleet.errors import InputError, Problem
 from fleet.images.tags import resolve_image
 from fleet.manifests.render import RenderInputs, as_stream, rendered_files, write_files
-from fleet.plan.environment import UserPlan, make_plan
+from fleet.plan.environment import make_plan
+from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.reading import Environment
 from fleet.stackfile.schema import schema_text
 
@@ -95,7 +75,7 @@ def render(
     """Write the environment's manifests as YAML; no secret value unless asked."""
     with reported():
         environment = read_environment(stack)
-        need_existing(environment)
+        _need_existing(environment)
         reference = _image(environment, image)
         inputs = RenderInputs(image=reference, secrets=unsealed(stack), with_secrets=with_secrets)
         files = rendered_files(make_plan(environment), inputs)
@@ -109,6 +89,14 @@ def render(
             else ("Secrets in them have no data")
         )
         say(f"{out}: {count} files and kustomization.yaml; {told}")
+
+
+def _need_existing(environment: Environment) -> None:
+    """Raise InputError for a cluster whose image and certificates only the engine can bring."""
+    cluster = environment.config.cluster
+    if not isinstance(cluster, ExistingCluster):
+        rule = "what this kind of cluster needs beside manifests is not rendered"
+        raise InputError([Problem("cluster.kind", cluster.kind, rule, "deploy it with fleet up")])
 
 
 def _image(environment: Environment, given: str | None) -> str:
