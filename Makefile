@@ -6,13 +6,16 @@ RUN := uv run --no-sync
 SHELL_FILES = tools/setup.sh .ci/run image/bin/fleet-init image/bin/fleet-start \
   fleet/alicloud/files/*.sh
 
-.PHONY: help setup up down clean-data test lint format schema unit smoke e2e image-test bench
+.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e image-test bench
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup:
 	@tools/setup.sh
+
+engine: setup ## Build Pulumi and its Kubernetes provider where the machine has none
+	@$(RUN) python -m tools.engine_build build
 
 up: setup ## Deploy ENV (default dev) and print everybody's URL
 	@$(RUN) python -m tools.deploy up -s $(ENV)
@@ -24,7 +27,7 @@ clean-data: setup ## Delete the bundled cluster with all data (asks for CONFIRM=
 	@$(RUN) python -m tools.cluster delete $(if $(filter yes,$(CONFIRM)),--yes-delete-all-data)
 
 test: ## Static checks and all tests that need no cluster
-	@tools/setup.sh cloud-init nftables openssl e2fsprogs util-linux
+	@tools/setup.sh cloud-init nftables openssl e2fsprogs util-linux mount
 	@$(MAKE) --no-print-directory --jobs 2 lint unit
 
 lint: ## ruff, pyright, hadolint, shellcheck

@@ -1,4 +1,4 @@
-"""A whole environment in a cluster: every pool, every user, every purge of its plan.
+"""A whole environment in a cluster: every pool and every user of its plan.
 
 Owns: handing each component its part, collecting the stack's outputs. Leaves out: providers and
 image, which it is given.
@@ -14,9 +14,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.pool import PoolNamespace, PoolNamespaceArgs
-from components.purge import PurgedUser, PurgedUserArgs
 from components.user import UserStack, UserStackArgs
 from fleet.plan.environment import Plan, PoolPlan, UserPlan
+from fleet.plan.passwords import identity_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +25,8 @@ class FleetEnvironmentArgs:
 
     plan: Plan
     image: pulumi.Input[str]
+    seed: pulumi.Output[str]
+    """What all passwords are derived from, a secret."""
     api_keys: Mapping[str, pulumi.Output[str]]
     """Model API keys, secrets, by the top-level key that holds them."""
     keeper: k8s.Provider
@@ -53,9 +55,6 @@ class FleetEnvironment(pulumi.ComponentResource):
         plan = args.plan
         pools = {pool.name: self._declare_pool(pool, args) for pool in plan.pools}
         users = {user.id: self._declare_user(user, pools[user.pool], args) for user in plan.users}
-        for user_id in plan.purge:
-            purge = PurgedUserArgs(user_id=user_id, environment=plan.environment)
-            PurgedUser(f"purge-{user_id}", purge, pulumi.ResourceOptions(parent=self))
         self.urls = {user.id: user.url for user in plan.users}
         self.usernames = {user.id: user.id for user in plan.users}
         self.passwords = cast(
@@ -74,7 +73,12 @@ class FleetEnvironment(pulumi.ComponentResource):
     def _declare_pool(self, pool: PoolPlan, args: FleetEnvironmentArgs) -> PoolNamespace:
         return PoolNamespace(
             pool.name,
-            PoolNamespaceArgs(pool=pool, keeper=args.keeper),
+            PoolNamespaceArgs(
+                pool=pool,
+                # No secret: it only tells environments of one name apart.
+                identity=pulumi.Output.unsecret(args.seed.apply(identity_of)),
+                keeper=args.keeper,
+            ),
             pulumi.ResourceOptions(parent=self),
         )
 
@@ -88,6 +92,7 @@ class FleetEnvironment(pulumi.ComponentResource):
                 access=args.plan.access,
                 image=args.image,
                 pull_secret=args.plan.pull_secret,
+                seed=args.seed,
                 api_key=args.api_keys[user.api_key] if user.api_key else None,
                 namespace=pool.namespace,
                 ready=pool.ready,

@@ -1,7 +1,8 @@
 """The runtime image, made or found in one of four modes, and the reference that runtimes use.
 
 Owns: which provider builds, what it builds from, when not to. Leaves out: tags and build arguments
-(`fleet.images.tags`), the build context itself (`image/`).
+(`fleet.images.tags`), the build context itself (`image/`). A provider's SDK is loaded by the mode
+that uses it: they cost a fifth of a second, and an image that is there needs none.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_docker as docker
-import pulumi_docker_build as docker_build
 
 from fleet.images.build import LABEL
 from fleet.images.tags import ImageTags, build_args
@@ -68,8 +67,10 @@ class RuntimeImage(pulumi.ComponentResource):
         args: RuntimeImageArgs,
         tag: str,
         caches: list[str],
-        after: docker.Image | None = None,
-    ) -> docker.Image:
+        after: pulumi.Resource | None = None,
+    ) -> pulumi.Resource:
+        import pulumi_docker as docker  # noqa: PLC0415
+
         image = args.image
         build_arguments = build_args(image)
         if image.push:
@@ -94,6 +95,8 @@ class RuntimeImage(pulumi.ComponentResource):
 
     def _declare_on_buildkit(self, name: str, args: RuntimeImageArgs) -> pulumi.Output[str]:
         """Build with a BuildKit builder; a pushed image carries its cache inline."""
+        import pulumi_docker_build as docker_build  # noqa: PLC0415
+
         image = args.image
         tags = _references(image, args.tags)
         given = image.cache_from
@@ -132,6 +135,8 @@ class RuntimeImage(pulumi.ComponentResource):
         """Pin a reference to its digest; one that has it is used as it is."""
         if "@sha256:" in reference:
             return pulumi.Output.from_input(reference)
+        import pulumi_docker as docker  # noqa: PLC0415
+
         found = docker.get_registry_image_output(
             name=reference, opts=pulumi.InvokeOutputOptions(parent=self)
         )

@@ -1,7 +1,7 @@
 """A pool in the cluster: its namespace and all its users share.
 
 Owns: the order of the pool's objects, which of them stay. Leaves out: the users' own objects
-(`user_stack`) and what the objects hold (`fleet.manifests.pool`).
+(`user`) and what the objects hold (`fleet.manifests.pool`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class PoolNamespaceArgs:
     """What a pool needs."""
 
     pool: PoolPlan
+    identity: pulumi.Input[str]
+    """Of the environment, which tells it from others of the same name."""
     keeper: k8s.Provider
     """Adopts what an earlier deployment left behind."""
 
@@ -47,7 +49,7 @@ class PoolNamespace(pulumi.ComponentResource):
     ) -> None:
         super().__init__("opencode-fleet:namespaces:PoolNamespace", name, None, opts)
         pool, keeper = args.pool, args.keeper
-        first, *others = pool_objects(pool)
+        first, *others = pool_objects(pool, args.identity)
         namespace = declare(f"{name}-namespace", first, kept_options(self, keeper))
         self.resource = namespace
         self.namespace = namespace.urn.apply(lambda _: pool.namespace)

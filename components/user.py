@@ -1,24 +1,25 @@
-"""A user in the cluster: password, Secret, claim, Service, Deployment, route. Seven resources.
+"""A user in the cluster: Secret, claim, Service, Deployment, route. Six resources with itself.
 
 Owns: which object waits for which, what outlives the user. Leaves out: what the objects hold
-(`fleet.manifests.user`), their namespace (`namespaces`).
+(`fleet.manifests.user`), their namespace (`pool`), how a password is made (`fleet.plan.passwords`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import pulumi
 import pulumi_kubernetes as k8s
-import pulumi_random as random
 
 from components.bridge import declare
 from components.pool import retained_name
 from components.providers import kept_options
-from fleet.cluster.desired import PASSWORD_LENGTH
-from fleet.manifests.runtime import Given
-from fleet.manifests.user import API_KEY_KEY, PASSWORD_KEY, user_objects
+from fleet.manifests.runtime import RuntimeInputs
+from fleet.manifests.user import secret_text, user_objects
+from fleet.names import API_KEY_KEY, PASSWORD_KEY
 from fleet.plan.environment import UserPlan, fingerprint
+from fleet.plan.passwords import user_password
 from fleet.stackfile.config import Access
 
 _ROLES = {
@@ -39,6 +40,8 @@ class UserStackArgs:
     access: Access
     image: pulumi.Input[str]
     pull_secret: str | None
+    seed: pulumi.Output[str]
+    """What the password is derived from, a secret."""
     api_key: pulumi.Output[str] | None
     """The model API key, a secret; None for a user without one."""
     namespace: pulumi.Input[str]
@@ -62,14 +65,8 @@ class UserStack(pulumi.ComponentResource):
     ) -> None:
         super().__init__("opencode-fleet:user_stack:UserStack", name, None, opts)
         user = args.user
-        self.password = random.RandomPassword(
-            f"{name}-password",
-            length=PASSWORD_LENGTH,
-            special=False,  # letters and digits pass URLs, shells and basic auth unquoted
-            keepers={"version": str(user.password_version)},
-            opts=pulumi.ResourceOptions(parent=self),
-        ).result
-        secret, claim, *others = user_objects(user, args.access, _given(args, self.password))
+        self.password = args.seed.apply(partial(user_password, user))
+        secret, claim, *others = user_objects(user, args.access, _inputs(args, self.password))
         made = [
             declare(f"{name}-secret", secret, pulumi.ResourceOptions(parent=self), args.namespace),
             declare(
@@ -93,17 +90,25 @@ class UserStack(pulumi.ComponentResource):
         self.register_outputs({"url": user.url})
 
 
-def _given(args: UserStackArgs, password: pulumi.Output[str]) -> Given:
-    data: dict[str, pulumi.Output[str]] = {PASSWORD_KEY: password}
-    mark: pulumi.Input[str] = ""
+def _inputs(args: UserStackArgs, password: pulumi.Output[str]) -> RuntimeInputs:
+    data = {PASSWORD_KEY: password.apply(secret_text)}
+    api_key_mark: pulumi.Input[str] = ""
     if args.api_key is not None:
-        data[API_KEY_KEY] = args.api_key
-        # A secret anywhere in a spec hides all of it from previews; a hash's 16 digits do not
-        # give the key away.
-        mark = pulumi.Output.unsecret(args.api_key.apply(fingerprint))
-    return Given(
+        data[API_KEY_KEY] = args.api_key.apply(secret_text)
+        api_key_mark = _mark(args.api_key)
+    return RuntimeInputs(
         image=args.image,
         pull_secret=args.pull_secret,
         secret_data=data,
-        api_key_fingerprint=mark,
+        password_fingerprint=_mark(password),
+        api_key_fingerprint=api_key_mark,
     )
+
+
+def _mark(secret: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Return the fingerprint of a secret, in clear.
+
+    A secret anywhere in a spec hides all of it from previews; a hash's 16 digits do not give the
+    secret away.
+    """
+    return pulumi.Output.unsecret(secret.apply(fingerprint))

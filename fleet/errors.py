@@ -44,7 +44,8 @@ def shown(value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int) and abs(value) >= _LARGEST:
         return "a very large number"
-    text = str(value)
+    # A number of a stack file is told as it was written: 0123, not 83.
+    text = str(getattr(value, "written", value))
     if looks_secret(text):
         return HIDDEN
     text = text if text.isprintable() else text.encode("unicode_escape").decode()

@@ -1,4 +1,4 @@
-"""Every object name and label, from the ids of a stack file.
+"""What everything is called: objects, labels, annotations, keys of Secrets.
 
 An object name never changes while its id lives: claims are found by it. Names are DNS-safe, at
 most 63 characters (RFC 1123 label; Services need a leading letter, RFC 1035) and differ for
@@ -18,13 +18,35 @@ PREFIX = "opencode-fleet"
 PROJECT = "opencode-fleet"
 FIELD_MANAGER = "opencode-fleet"
 
+# Top-level key of a stack file that holds, sealed, what all passwords are derived from.
+SEED_KEY = "passwordSeed"
+
 # Secret with the login at the registry that a cloud cluster's stack file names.
 PULL_SECRET = "fleet-registry"  # noqa: S105 - an object's name
+# Secret with the certificate of `access.tls: selfSigned`, in every pool's namespace.
+SELF_SIGNED_SECRET = "fleet-self-signed"  # noqa: S105 - an object's name
 
 LABEL_ENVIRONMENT = f"{PREFIX}/environment"
 LABEL_POOL = f"{PREFIX}/pool"
+# Of nodes (`ack`): a group of machines, which has nothing to do with a pool of users.
+LABEL_NODE_POOL = f"{PREFIX}/node-pool"
 LABEL_USER = f"{PREFIX}/user"
 LABEL_ROLE = f"{PREFIX}/role"
+
+# Annotations. Ids and names of people stand here, where any text is allowed.
+USER_ID = f"{PREFIX}/user-id"
+DISPLAY_NAME = f"{PREFIX}/display-name"
+PROFILE = f"{PREFIX}/profile"
+RETAIN = f"{PREFIX}/retain"
+# Of a namespace: which environment it belongs to, among all of the same name.
+IDENTITY = f"{PREFIX}/identity"
+# Of a pod: hashes of what its Secret holds, so that it restarts when that changes.
+PASSWORD_FINGERPRINT = f"{PREFIX}/password-fingerprint"
+API_KEY_FINGERPRINT = f"{PREFIX}/api-key-fingerprint"
+
+# Keys of a user's Secret.
+PASSWORD_KEY = "password"  # noqa: S105 - a key's name
+API_KEY_KEY = "apiKey"
 
 _HASH = 10
 _PLAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")

@@ -1,7 +1,7 @@
 """Alibaba's managed Kubernetes: control plane, node pools, and the address users come in by.
 
 Terway gives every pod an address of the VPC and enforces NetworkPolicies. Leaves out: network, what
-runs in the cluster (`cluster_addons`), service activation and service roles, which an
+runs in the cluster (`addons`), service activation and service roles, which an
 administrator grants once for the account.
 """
 
@@ -19,6 +19,7 @@ from pulumi_alicloud.cs import GetClusterCredentialResult
 from fleet.alicloud.config_ack import ControlPlane, NodePool
 from fleet.alicloud.kubeconfig import kubeconfig_of
 from fleet.alicloud.network_plan import WORLD
+from fleet.names import LABEL_NODE_POOL
 
 _TERWAY = {"IPVlan": "false", "NetworkPolicy": "true", "ENITrunking": "false"}
 ADDONS = MappingProxyType(
@@ -29,7 +30,7 @@ ADDONS = MappingProxyType(
         "ack-node-problem-detector": "",
     }
 )
-# Unasked, ACK installs these: billed, or replaced by what `cluster_addons` installs.
+# Unasked, ACK installs these: billed, or replaced by what `addons` installs.
 _UNWANTED = ("nginx-ingress-controller", "arms-prometheus", "alb-ingress-controller")
 
 
@@ -149,7 +150,7 @@ class Ack(pulumi.ComponentResource):
                 "max_unavailable": 1,
             },
             instance_metadata_options={"http_tokens": "required"},
-            labels=[{"key": "opencode-fleet/pool", "value": pool.name}],
+            labels=[{"key": LABEL_NODE_POOL, "value": pool.name}],
             tags=self._args.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -175,9 +176,8 @@ class Ack(pulumi.ComponentResource):
                 else known[0].api_server_intranet
             )
         )
-        return pulumi.Output.secret(
-            pulumi.Output.all(server, found).apply(lambda known: _config(known[0], known[1]))
-        )
+        access = pulumi.Output.all(server=server, found=found)
+        return pulumi.Output.secret(access.apply(lambda known: _config(**known)))
 
     def _balancer(self) -> alicloud.slb.ApplicationLoadBalancer:
         public = bool(self._args.web_cidrs)

@@ -6,7 +6,7 @@ Leaves out: declaring it (`components.alicloud.vm`).
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from fleet.alicloud.config import AckCluster, VmCluster
 from fleet.alicloud.machine_settings import Bootstrap, k3s_urls
@@ -28,8 +28,12 @@ HELD_UNTIL_NEXT_GENERATION = (
 HELD_FOR_EVER = ("zone_id", "encrypted", "kms_key_id", "snapshot_id", "multi_attach")
 
 
-class MachineFacts(NamedTuple):
-    """What is known of a machine only once its surroundings exist."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MachineFacts:
+    """What is known of a machine only once its surroundings exist.
+
+    No tuple: Outputs turn a named tuple into a plain one.
+    """
 
     address: str
     vpc_cidr: str
@@ -53,11 +57,22 @@ def bootstrap_of(
         vpc_cidr=facts.vpc_cidr,
         host_egress=cluster.network.host_egress,
         disk_serial=facts.disk_id.removeprefix("d-") if facts.disk_id else None,
+        disk_may_be_formatted=disk_is_new(cluster),
         access_days=k3s.access_days,
         reboot_for_updates=cluster.instance.reboot_for_updates,
         own_machine=cluster.instance.id is None,
         https=https,
     )
+
+
+def disk_is_new(cluster: VmCluster) -> bool:
+    """Tell whether the data disk is made together with the machine: nobody's work is on it yet.
+
+    A later generation gets the disk of the machine before it.
+    """
+    disk, instance = cluster.data_disk, cluster.instance
+    made_here = disk is not None and disk.id is None
+    return made_here and instance.id is None and instance.generation == 1
 
 
 def key_pair_name(name: str, public_key: str) -> str:

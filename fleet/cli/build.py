@@ -11,10 +11,9 @@ import typer
 from fleet import __version__
 from fleet.cli.options import Stack
 from fleet.cli.shell import passphrase, read_environment, reported, say, warn
-from fleet.cluster.desired import resolve_image
 from fleet.errors import InputError, Problem
 from fleet.images.build import build, find_docker, prune, push
-from fleet.images.tags import image_tags
+from fleet.images.tags import image_tags, resolve_image
 from fleet.stackfile.image import ImageMode
 from fleet.stackfile.seal_file import seal_into
 

@@ -28,6 +28,7 @@ from fleet.cli.shell import (
     run,
     say,
     say_json,
+    unsealed,
     warn,
 )
 from fleet.cluster.apply import (
@@ -39,7 +40,6 @@ from fleet.cluster.apply import (
 )
 from fleet.cluster.changes import Changes
 from fleet.cluster.compare import changes_against_file
-from fleet.cluster.desired import resolve_image
 from fleet.cluster.kubectl import Kubectl
 from fleet.cluster.lease import held, identity
 from fleet.cluster.live import KEPT_KINDS, owned
@@ -47,7 +47,8 @@ from fleet.cluster.mending import restart_stale, undo_rolling_updates
 from fleet.cluster.purge import purge_user
 from fleet.cluster.rollout import unready, wait_ready
 from fleet.cluster.summary import outcome_lines, plan_lines
-from fleet.manifests.render import rendered_files, write_files
+from fleet.images.tags import resolve_image
+from fleet.manifests.render import RenderInputs, as_stream, rendered_files, write_files
 from fleet.plan.environment import UserPlan, make_plan
 from fleet.stackfile.reading import Environment
 from fleet.stackfile.schema import schema_text
@@ -85,17 +86,30 @@ def schema() -> None:
 
 @app.command()
 def render(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")],
+    out: Annotated[str, typer.Option("-o", "--out", help="Folder to write, or - to print.")],
     stack: Stack = "dev",
     image: Image = None,
+    with_secrets: Annotated[
+        bool, typer.Option("--with-secrets", help="Secrets with their data: for a sealer, kubectl.")
+    ] = False,
 ) -> None:
-    """Write the environment's manifests as YAML; never a secret value."""
+    """Write the environment's manifests as YAML; no secret value unless asked."""
     with reported():
         environment = read_environment(stack)
         need_existing(environment)
-        files = rendered_files(environment, make_plan(environment), _image(environment, image))
-        count = write_files(files, out)
-        say(f"{out}: {count} files and kustomization.yaml; Secrets in them have no data")
+        reference = _image(environment, image)
+        inputs = RenderInputs(image=reference, secrets=unsealed(stack), with_secrets=with_secrets)
+        files = rendered_files(make_plan(environment), inputs)
+        if out == "-":
+            say(as_stream(files).rstrip("\n"))
+            return
+        count = write_files(files, Path(out), private=with_secrets)
+        told = (
+            "Secrets in them hold data: keep them to yourself"
+            if with_secrets
+            else ("Secrets in them have no data")
+        )
+        say(f"{out}: {count} files and kustomization.yaml; {told}")
 
 
 @app.command("plan")
@@ -114,10 +128,12 @@ def show_plan(
         if against == "live":
             need_existing(environment)
             kubectl = kubectl_of(environment, context)
-            changes, _ = read_changes(kubectl, environment, plan, reference)
+            changes, _ = read_changes(kubectl, unsealed(stack), plan, reference)
         else:
             before = read_environment(against)
-            changes = changes_against_file(environment, plan, reference, before)
+            changes = changes_against_file(
+                unsealed(stack), plan, reference, before, unsealed(against)
+            )
         if as_json:
             say_json(changes.as_json())
         else:
@@ -140,10 +156,11 @@ def apply(
         environment = read_environment(stack)
         need_existing(environment)
         plan = make_plan(environment)
+        secrets = unsealed(stack)
         reference = _image(environment, image)
         kubectl = kubectl_of(environment, context)
         with held(kubectl, environment.name, identity()):
-            changes, live = read_changes(kubectl, environment, plan, reference)
+            changes, live = read_changes(kubectl, secrets, plan, reference)
             if not take_over:
                 refuse_other_engine(environment.name, live)
             users = unready(plan.users, live, (item.key for item in changes.apply)) if wait else []

@@ -19,7 +19,6 @@ from fleet.cli.shell import (
     say_table,
     warn,
 )
-from fleet.cluster.desired import resolve_image
 from fleet.cluster.logs import LogRequest
 from fleet.cluster.logs import logs as read_logs
 from fleet.cluster.purge import purge_user
@@ -33,6 +32,7 @@ from fleet.cluster.runtimes import (
 )
 from fleet.cluster.states import states
 from fleet.errors import InputError, Problem
+from fleet.images.tags import resolve_image
 from fleet.plan.environment import UserPlan, make_plan
 from fleet.stackfile.reading import Environment
 

@@ -19,6 +19,7 @@ from fleet.cluster.kubectl import Kubectl, find_kubectl
 from fleet.errors import ClusterError, InputError, Problem
 from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.reading import Environment, load
+from fleet.stackfile.unsealing import unseal
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 _GC_THRESHOLD = 100_000
@@ -124,7 +125,12 @@ def _write_out() -> None:
 
 def read_environment(stack: str) -> Environment:
     """Read a stack file of the current folder."""
-    return load(stack, Path.cwd(), passphrase)
+    return load(stack, Path.cwd())
+
+
+def unsealed(stack: str) -> dict[str, str]:
+    """Return the secrets of a stack file in clear; only where one is really used."""
+    return unseal(stack, Path.cwd(), passphrase)
 
 
 def passphrase() -> str | None:

@@ -22,7 +22,6 @@ from fleet.cluster.report import Report
 from fleet.errors import ClusterError
 from fleet.names import FIELD_MANAGER, LABEL_ENVIRONMENT
 from fleet.plan.environment import Plan
-from fleet.stackfile.reading import Environment
 
 # So many objects a kubectl call: progress shows, and a lost connection costs little.
 _BATCH = 250
@@ -70,12 +69,12 @@ class Outcome:
 
 
 def read_changes(
-    kubectl: Kubectl, environment: Environment, plan: Plan, image: str
+    kubectl: Kubectl, secrets: Mapping[str, str], plan: Plan, image: str
 ) -> tuple[Changes, dict[Key, Live]]:
     """Return what an apply would do, and the live objects it was compared with."""
-    live = owned(kubectl, environment.name)
+    live = owned(kubectl, plan.environment)
     _refuse_foreign_namespaces(kubectl, plan, live)
-    desired = desired_objects(environment, plan, image, live)
+    desired = desired_objects(secrets, plan, image, live)
     return find_changes(plan, desired, live), live
 
 

@@ -10,8 +10,7 @@ from typing import Any
 from fleet.cluster.desired import Desired
 from fleet.cluster.kubectl import Live, part
 from fleet.cluster.live import KEPT_KINDS, Difference, Key, differences, key_of
-from fleet.manifests.user import USER_ID
-from fleet.names import LABEL_USER
+from fleet.names import LABEL_POOL, LABEL_USER, USER_ID
 from fleet.plan.environment import Plan, UserPlan
 
 
@@ -151,13 +150,13 @@ def _former(plan: Plan, gone: Sequence[Live]) -> Iterable[UserChange]:
         reasons = (f"claim {metadata['name']} and its data stay",)
         if user in plan.purge:
             action, reasons = Action.PURGE, ("listed under purge: its data is deleted for good",)
-        pool = metadata["labels"].get("opencode-fleet/pool", "")
+        pool = metadata["labels"].get(LABEL_POOL, "")
         yield UserChange(user=user, pool=pool, action=action, reasons=reasons)
 
 
 _REASONS = (
     (".image", "image"),
-    ("password-version", "password"),
+    ("password-fingerprint", "password"),
     ("api-key", "model API key"),
     (".env", "environment"),
     (".resources", "profile"),

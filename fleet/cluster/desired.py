@@ -10,25 +10,20 @@ import secrets as random_source
 import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
-from fleet import __version__
 from fleet.cluster.kubectl import Live, part
 from fleet.cluster.live import Key, key_of, stamped
 from fleet.errors import InputError, Problem
-from fleet.images.tags import image_reference
 from fleet.manifests.pool import pool_objects
-from fleet.manifests.runtime import Given
-from fleet.manifests.user import API_KEY_KEY, PASSWORD_KEY, PASSWORD_VERSION, user_objects
-from fleet.names import LABEL_USER, slug
+from fleet.manifests.runtime import RuntimeInputs
+from fleet.manifests.user import secret_text, user_objects
+from fleet.names import API_KEY_KEY, LABEL_USER, PASSWORD_KEY, slug
 from fleet.plan.environment import Plan, PoolPlan, UserPlan, fingerprint
-from fleet.stackfile.config import StackConfig
-from fleet.stackfile.image import ImageMode
-from fleet.stackfile.reading import Environment
 from fleet.values.quantity import parse_quantity
 
 PASSWORD_LENGTH = 32
+PASSWORD_VERSION = "opencode-fleet/password-version"  # noqa: S105 - an annotation's name
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -50,21 +45,8 @@ def new_password() -> str:
     return "".join(random_source.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
 
 
-def resolve_image(config: StackConfig, folder: Path) -> str:
-    """Return the image reference of an environment without asking a registry.
-
-    Raises InputError where only Pulumi's lookup could pin it (mode prebuilt with a mere tag).
-    """
-    image = config.image
-    if image.mode is ImageMode.PREBUILT and image.reference and "@sha256:" not in image.reference:
-        rule = "a tag can move, and only `pulumi up` looks its digest up"
-        change = "write the digest too, as docker buildx imagetools inspect prints it"
-        raise InputError([Problem("image.reference", image.reference, rule, change)])
-    return image_reference(image, folder / "image", __version__)
-
-
 def desired_objects(
-    environment: Environment, plan: Plan, image: str, live: Mapping[Key, Live]
+    secrets: Mapping[str, str], plan: Plan, image: str, live: Mapping[Key, Live]
 ) -> list[Desired]:
     """Return every object of an environment in the order it must be made.
 
@@ -75,35 +57,29 @@ def desired_objects(
     for pool in plan.pools:
         found.extend(_of_pool(pool))
         for user in pool.users:
-            given = Given(
+            texts = _secret_data(user, secrets, live)
+            inputs = RuntimeInputs(
                 image=image,
                 pull_secret=plan.pull_secret,
-                secret_data=_secret_data(user, environment.secrets, live),
-                api_key_fingerprint=key_fingerprint(user, environment.secrets),
+                secret_data={key: secret_text(text) for key, text in texts.items()},
+                password_fingerprint=fingerprint(texts[PASSWORD_KEY]),
+                api_key_fingerprint=key_fingerprint(user, secrets),
             )
-            for manifest in user_objects(user, plan.access, given):
+            for manifest in user_objects(user, plan.access, inputs):
                 item = cast("Live", manifest)
+                if item["kind"] == "Secret":
+                    item["metadata"]["annotations"][PASSWORD_VERSION] = str(user.password_version)
                 if item["kind"] == "PersistentVolumeClaim":
                     # Hashed as rendered: that the cluster has bound it since is no change of ours.
                     item = stamped(item)
                     problems.extend(_keep_claim(user, item, live.get(key_of(item))))
                 else:
-                    item = stamped(_encoded(item))
+                    item = stamped(item)
                 found.append(Desired(manifest=item, user=user))
     problems.extend(_left_behind(plan, live))
     if problems:
         raise InputError(problems)
     return found
-
-
-def _encoded(item: Live) -> Live:
-    """Return a Secret with its data as the API stores it; anything else as it is."""
-    if item["kind"] == "Secret":
-        item["data"] = {
-            key: base64.b64encode(str(value).encode()).decode()
-            for key, value in item.pop("stringData").items()
-        }
-    return item
 
 
 def _left_behind(plan: Plan, live: Mapping[Key, Live]) -> Iterator[Problem]:

@@ -16,7 +16,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet.stackfile.image import Image
+from fleet import __version__
+from fleet.errors import InputError, Problem
+from fleet.stackfile.config import StackConfig
+from fleet.stackfile.image import Image, ImageMode
 
 TAG_MAX = 128
 _HASH = 16
@@ -63,6 +66,19 @@ def image_reference(image: Image, context: Path, program_version: str) -> str:
     if image.reference is not None:
         return image.reference
     return f"{image.repository}:{image_tags(image, context, program_version).source}"
+
+
+def resolve_image(config: StackConfig, folder: Path) -> str:
+    """Return the image reference of an environment without asking a registry.
+
+    Raises InputError where only Pulumi's look-up could pin it (mode prebuilt with a mere tag).
+    """
+    image = config.image
+    if image.mode is ImageMode.PREBUILT and image.reference and "@sha256:" not in image.reference:
+        rule = "a tag can move, and only `pulumi up` looks its digest up"
+        change = "write the digest too, as docker buildx imagetools inspect prints it"
+        raise InputError([Problem("image.reference", image.reference, rule, change)])
+    return image_reference(image, folder / "image", __version__)
 
 
 def tag(text: str) -> str:

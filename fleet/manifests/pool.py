@@ -11,12 +11,13 @@ from fleet.manifests.types import (
     ConfigMap,
     Manifest,
     Metadata,
+    PassedOn,
     Role,
     RoleBinding,
     ServiceAccount,
     Spec,
 )
-from fleet.names import pool_labels, shared_volume_name
+from fleet.names import IDENTITY, RETAIN, pool_labels, shared_volume_name
 from fleet.plan.environment import PoolPlan, ScenePlan
 from fleet.stackfile.config import MAX_USERS_A_POOL
 from fleet.stackfile.scene_files import config_map_key
@@ -24,15 +25,18 @@ from fleet.stackfile.storage import SharedClaim
 
 SHARED_CLAIM = "workspaces"
 MANAGED_CONFIG_FILE = "opencode.json"
-RETAINED = {"opencode-fleet/retain": "true"}
+RETAINED = {RETAIN: "true"}
 # Claims of former users stay and count; pods and the like exist once a user, twice in passing.
 _CLAIMS_A_POOL = 5 * MAX_USERS_A_POOL
 
 
-def pool_objects(pool: PoolPlan) -> list[Manifest]:
-    """Return every object of a pool in the order they must be made; the namespace is first."""
+def pool_objects(pool: PoolPlan, identity: PassedOn | None = None) -> list[Manifest]:
+    """Return every object of a pool in the order they must be made; the namespace is first.
+
+    `identity` is the environment's, where its seed is at hand.
+    """
     objects: list[Manifest] = [
-        namespace(pool),
+        namespace(pool, identity),
         resource_quota(pool),
         limit_range(pool),
         managed_config_map(pool),
@@ -53,8 +57,9 @@ def _metadata(pool: PoolPlan, name: str) -> Metadata:
     }
 
 
-def namespace(pool: PoolPlan) -> Manifest:
+def namespace(pool: PoolPlan, identity: PassedOn | None = None) -> Manifest:
     """Return the pool's namespace; Pod Security `restricted` is enforced in it."""
+    identified = RETAINED if identity is None else {**RETAINED, IDENTITY: identity}
     restricted = {
         f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")
     }
@@ -64,7 +69,7 @@ def namespace(pool: PoolPlan) -> Manifest:
         "metadata": {
             "name": pool.namespace,
             "labels": {**pool_labels(pool.environment, pool.name), **restricted},
-            "annotations": RETAINED,
+            "annotations": identified,
         },
     }
 

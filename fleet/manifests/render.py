@@ -1,48 +1,90 @@
 """`fleet render`: an environment's objects as YAML files, for GitOps and for reading.
 
-One file an owner and a `kustomization.yaml`. A Secret has no data in them, ever: `fleet apply` or
-Pulumi fill it, or an operator does.
+One file an owner and a `kustomization.yaml`. A Secret has no data in them unless that is asked for:
+then the text is for a sealer or for kubectl, and for no repository.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from fleet.cluster.desired import key_fingerprint
 from fleet.errors import InputError, Problem
 from fleet.manifests.pool import pool_objects
-from fleet.manifests.runtime import Given
+from fleet.manifests.runtime import RuntimeInputs
 from fleet.manifests.types import Manifest
-from fleet.manifests.user import user_objects
+from fleet.manifests.user import secret_text, user_objects
 from fleet.manifests.yaml_block import documents
-from fleet.plan.environment import Plan
-from fleet.stackfile.reading import Environment
+from fleet.names import API_KEY_KEY, PASSWORD_KEY, SEED_KEY
+from fleet.plan.environment import Plan, UserPlan, fingerprint
+from fleet.plan.passwords import identity_of, user_password
+from fleet.values.secrecy import missing_seed
 
 MARK = "# Written by fleet render; edits are lost.\n"
 _DRAFT = ".fleet-render.draft"
 
 
-def rendered_files(environment: Environment, plan: Plan, image: str) -> dict[str, list[Manifest]]:
-    """Return file names, each with its objects in the order they must be made."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RenderInputs:
+    """What rendered files take from outside the plan."""
+
+    image: str
+    secrets: Mapping[str, str] = field(repr=False)
+    """The stack file's secrets in clear, by their keys; empty where none is sealed."""
+    with_secrets: bool = False
+    """Whether Secrets are written with their data."""
+
+
+def rendered_files(plan: Plan, inputs: RenderInputs) -> dict[str, list[Manifest]]:
+    """Return file names, each with its objects in the order they must be made.
+
+    They are the objects that Pulumi sends, less the data of Secrets where it is not asked for. Of a
+    stack file without a seed, whoever fills the Secrets decides the passwords; asked for, that data
+    cannot be written: raises InputError.
+    """
+    seed = inputs.secrets.get(SEED_KEY)
+    if seed is None and inputs.with_secrets:
+        raise InputError([missing_seed()])
+    identity = identity_of(seed) if seed is not None else None
     files: dict[str, list[Manifest]] = {}
     for pool in plan.pools:
-        files[f"{pool.namespace}.yaml"] = pool_objects(pool)
+        files[f"{pool.namespace}.yaml"] = pool_objects(pool, identity)
         for user in pool.users:
-            given = Given(
-                image=image,
-                pull_secret=plan.pull_secret,
-                api_key_fingerprint=key_fingerprint(user, environment.secrets),
-            )
             name = f"{pool.namespace}-{user.name}.yaml"
-            files[name] = user_objects(user, plan.access, given)
+            files[name] = user_objects(user, plan.access, _of_user(plan, user, inputs))
     return files
 
 
-def write_files(files: dict[str, list[Manifest]], folder: Path) -> int:
+def _of_user(plan: Plan, user: UserPlan, inputs: RenderInputs) -> RuntimeInputs:
+    texts: dict[str, str] = {}
+    if (seed := inputs.secrets.get(SEED_KEY)) is not None:
+        texts[PASSWORD_KEY] = user_password(user, seed)
+    if user.api_key is not None:
+        texts[API_KEY_KEY] = inputs.secrets[user.api_key]
+    marks = {key: fingerprint(text) for key, text in texts.items()}
+    data = {key: secret_text(text) for key, text in texts.items()}
+    return RuntimeInputs(
+        image=inputs.image,
+        pull_secret=plan.pull_secret,
+        secret_data=data if inputs.with_secrets else None,
+        password_fingerprint=marks.get(PASSWORD_KEY, ""),
+        api_key_fingerprint=marks.get(API_KEY_KEY, ""),
+    )
+
+
+def as_stream(files: Mapping[str, Sequence[Manifest]]) -> str:
+    """Return all objects as one YAML text, for a pipe."""
+    return documents([item for objects in files.values() for item in objects])
+
+
+def write_files(
+    files: Mapping[str, Sequence[Manifest]], folder: Path, *, private: bool = False
+) -> int:
     """Write the files and `kustomization.yaml` and return how many; remove our former ones.
 
-    A folder with foreign files is refused: nothing of somebody else's is overwritten.
+    A folder with foreign files is refused: nothing of somebody else's is overwritten. `private`
+    files are for their owner alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {*files, "kustomization.yaml"}
@@ -54,12 +96,12 @@ def write_files(files: dict[str, list[Manifest]], folder: Path) -> int:
         if path.name not in wanted:
             path.unlink()
     for name, objects in files.items():
-        _write(folder / name, documents(objects))
-    _write(folder / "kustomization.yaml", documents([_kustomization(files)]))
+        _write(folder / name, documents(objects), private=private)
+    _write(folder / "kustomization.yaml", documents([_kustomization(files)]), private=private)
     return len(files)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, *, private: bool) -> None:
     """Write a file whole or not at all: a half one would be taken for somebody else's next time.
 
     One that is the same already stays: putting a file in the place of another waits for the disk.
@@ -68,6 +110,8 @@ def _write(path: Path, text: str) -> None:
         return
     draft = path.with_name(_DRAFT)
     try:
+        draft.unlink(missing_ok=True)
+        draft.touch(0o600 if private else 0o666)
         draft.write_text(MARK + text, encoding="utf-8")
         draft.replace(path)
     except OSError as error:

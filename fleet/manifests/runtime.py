@@ -20,7 +20,17 @@ from fleet.manifests.types import (
     Volume,
     VolumeMount,
 )
-from fleet.names import user_labels, user_selector
+from fleet.names import (
+    API_KEY_FINGERPRINT,
+    API_KEY_KEY,
+    DISPLAY_NAME,
+    PASSWORD_FINGERPRINT,
+    PASSWORD_KEY,
+    PROFILE,
+    USER_ID,
+    user_labels,
+    user_selector,
+)
 from fleet.plan.environment import ScenePlan, UserPlan
 from fleet.plan.opencode import API_KEY_VARIABLE
 from fleet.stackfile.scene_files import config_map_key
@@ -36,19 +46,21 @@ _CONTAINER_SECURITY: dict[str, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Given:
+class RuntimeInputs:
     """What a user's objects take from outside the plan."""
 
     image: PassedOn
     """Reference of the runtime image."""
     pull_secret: str | None = None
     secret_data: dict[str, PassedOn] | None = field(default=None, repr=False)
-    """Data of the user's Secret; None leaves it out: rendered files never hold a secret."""
+    """Data of the user's Secret in base64; None leaves it out."""
+    password_fingerprint: PassedOn = ""
+    """Changes with the password, so that the pod restarts and asks for the new one."""
     api_key_fingerprint: PassedOn = ""
     """Changes with the model API key, so that the pod restarts and reads the new one."""
 
 
-def deployment(user: UserPlan, given: Given) -> Deployment:
+def deployment(user: UserPlan, inputs: RuntimeInputs) -> Deployment:
     """Return the user's Deployment; a suspended user has no pod and keeps all else."""
     mounts = _mounts(user)
     manifest: Deployment = {
@@ -71,8 +83,8 @@ def deployment(user: UserPlan, given: Given) -> Deployment:
                 "metadata": {
                     "labels": user_labels(user.environment, user.pool, user.id),
                     "annotations": {
-                        "opencode-fleet/password-version": str(user.password_version),
-                        "opencode-fleet/api-key-fingerprint": given.api_key_fingerprint,
+                        PASSWORD_FINGERPRINT: inputs.password_fingerprint,
+                        API_KEY_FINGERPRINT: inputs.api_key_fingerprint,
                     },
                 },
                 "spec": {
@@ -87,21 +99,21 @@ def deployment(user: UserPlan, given: Given) -> Deployment:
                         "fsGroupChangePolicy": "OnRootMismatch",
                         "seccompProfile": {"type": "RuntimeDefault"},
                     },
-                    "initContainers": [_init_container(user, given.image, mounts)],
-                    "containers": [_container(user, given.image, mounts)],
+                    "initContainers": [_init_container(user, inputs.image, mounts)],
+                    "containers": [_container(user, inputs.image, mounts)],
                     "volumes": _volumes(user),
                 },
             },
         },
     }
-    if given.pull_secret is not None:
-        manifest["spec"]["template"]["spec"]["imagePullSecrets"] = [{"name": given.pull_secret}]
+    if inputs.pull_secret is not None:
+        manifest["spec"]["template"]["spec"]["imagePullSecrets"] = [{"name": inputs.pull_secret}]
     return manifest
 
 
 def _annotations(user: UserPlan) -> dict[str, str]:
-    found = {"opencode-fleet/user-id": user.id, "opencode-fleet/profile": user.profile_name}
-    return found | ({"opencode-fleet/display-name": user.display_name} if user.display_name else {})
+    found = {USER_ID: user.id, PROFILE: user.profile_name}
+    return found | ({DISPLAY_NAME: user.display_name} if user.display_name else {})
 
 
 def _init_container(user: UserPlan, image: PassedOn, mounts: list[VolumeMount]) -> Container:
@@ -111,6 +123,8 @@ def _init_container(user: UserPlan, image: PassedOn, mounts: list[VolumeMount]) 
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/usr/local/bin/fleet-init"],
+        # Its last line then stands in the pod's status, where waiting and `fleet status` read it.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "env": [{"name": "FLEET_SCENES", "value": " ".join(scene.id for scene in user.scenes)}],
         "resources": _resources(user),
         "securityContext": _CONTAINER_SECURITY,
@@ -156,11 +170,11 @@ def _environment(user: UserPlan) -> list[EnvVar]:
         {"name": "OPENCODE_SERVER_USERNAME", "value": user.id},
         {
             "name": "OPENCODE_SERVER_PASSWORD",
-            "valueFrom": {"secretKeyRef": {"name": user.name, "key": "password"}},
+            "valueFrom": {"secretKeyRef": {"name": user.name, "key": PASSWORD_KEY}},
         },
     ]
     if user.api_key is not None:
-        key = {"name": user.name, "key": "apiKey"}
+        key = {"name": user.name, "key": API_KEY_KEY}
         found.append({"name": API_KEY_VARIABLE, "valueFrom": {"secretKeyRef": key}})
     return found
 

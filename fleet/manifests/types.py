@@ -45,7 +45,7 @@ class Secret(Manifest):
     """core/v1 Secret."""
 
     type: str
-    stringData: NotRequired[dict[str, PassedOn]]
+    data: NotRequired[dict[str, PassedOn]]
 
 
 class EnvVar(TypedDict):
@@ -111,6 +111,7 @@ class Container(TypedDict):
     image: PassedOn
     imagePullPolicy: str
     command: NotRequired[list[str]]
+    terminationMessagePolicy: NotRequired[str]
     env: list[EnvVar]
     ports: NotRequired[list[dict[str, str | int]]]
     startupProbe: NotRequired[Probe]

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from fleet.manifests.policies import RUNTIME_PORT
 from fleet.manifests.pool import RETAINED
-from fleet.manifests.runtime import Given, deployment
+from fleet.manifests.runtime import RuntimeInputs, deployment
 from fleet.manifests.types import Claim, Manifest, Metadata, PassedOn, Secret, Spec
-from fleet.names import user_labels, user_selector
+from fleet.names import DISPLAY_NAME, SELF_SIGNED_SECRET, USER_ID, user_labels, user_selector
 from fleet.plan.environment import UserPlan
 from fleet.stackfile.config import Access, RouteKind, TlsMode
 
-PASSWORD_KEY = "password"  # noqa: S105 - a key's name
-API_KEY_KEY = "apiKey"
-PASSWORD_VERSION = "opencode-fleet/password-version"  # noqa: S105 - an annotation's name
-USER_ID = "opencode-fleet/user-id"
-DISPLAY_NAME = "opencode-fleet/display-name"
 # An answer streams for as long as the model thinks; a day is above any session's idle time.
 _STREAM_SECONDS = "86400"
 
 
-def user_objects(user: UserPlan, access: Access, given: Given) -> list[Manifest]:
+def user_objects(user: UserPlan, access: Access, inputs: RuntimeInputs) -> list[Manifest]:
     """Return every object of a user in the order they must be made."""
     return [
-        secret(user, given.secret_data),
+        secret(user, inputs.secret_data),
         claim(user),
         service(user),
-        deployment(user, given),
+        deployment(user, inputs),
         route(user, access),
     ]
 
@@ -47,17 +43,21 @@ def user_metadata(user: UserPlan) -> Metadata:
 
 def secret(user: UserPlan, data: dict[str, PassedOn] | None) -> Secret:
     """Return the user's password and model API key."""
-    metadata = user_metadata(user)
-    annotations = {**metadata.get("annotations", {}), PASSWORD_VERSION: str(user.password_version)}
     manifest: Secret = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {**metadata, "annotations": annotations},
+        "metadata": user_metadata(user),
         "type": "Opaque",
     }
     if data is not None:
-        manifest["stringData"] = data
+        # Not `stringData`: under server-side apply a key that leaves it stays in the cluster.
+        manifest["data"] = data
     return manifest
+
+
+def secret_text(text: str) -> str:
+    """Return a text as the data of a Secret holds it."""
+    return base64.b64encode(text.encode()).decode()
 
 
 def claim(user: UserPlan) -> Claim:
@@ -142,7 +142,7 @@ def tls_secret_name(user: UserPlan, access: Access) -> str:
     if access.tls is TlsMode.SECRET and access.tls_secret_name is not None:
         return access.tls_secret_name
     if access.tls is TlsMode.SELF_SIGNED:
-        return "fleet-self-signed"
+        return SELF_SIGNED_SECRET
     return f"{user.name}-tls"
 
 

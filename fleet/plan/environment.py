@@ -20,7 +20,6 @@ from fleet.plan.opencode import managed_config
 from fleet.stackfile.config import (
     Access,
     ExistingCluster,
-    ModelEndpoint,
     Network,
     Profile,
     Quota,
@@ -100,17 +99,13 @@ class Plan:
         return tuple(user for pool in self.pools for user in pool.users)
 
 
-def make_plan(environment: Environment, secrets: frozenset[str] | None = None) -> Plan:
-    """Decide everything about an environment.
-
-    `secrets` names the secret keys the stack file holds, where their values are not at hand.
-    """
+def make_plan(environment: Environment) -> Plan:
+    """Decide everything about an environment."""
     config = environment.config
-    names = frozenset(environment.secrets) if secrets is None else secrets
     used = {user.pool for user in config.users} | set(config.pools)
     return Plan(
         environment=environment.name,
-        pools=tuple(_pool(environment, name, names) for name in sorted(used)),
+        pools=tuple(_pool(environment, name) for name in sorted(used)),
         purge=config.purge,
         access=config.access,
         pull_secret=_pull_secret(config),
@@ -123,7 +118,7 @@ def _pull_secret(config: StackConfig) -> str | None:
     return config.image.pull_secret
 
 
-def _pool(environment: Environment, name: str, secrets: frozenset[str]) -> PoolPlan:
+def _pool(environment: Environment, name: str) -> PoolPlan:
     config = environment.config
     members = [user for user in config.users if user.pool == name]
     scenes = {
@@ -139,7 +134,7 @@ def _pool(environment: Environment, name: str, secrets: frozenset[str]) -> PoolP
         environment=environment.name,
         namespace=namespace_name(environment.name, name),
         users=tuple(
-            _user(environment, user, scenes, managed, _api_key(user, config.model, secrets))
+            _user(environment, user, scenes, managed, _api_key(user, environment))
             for user in sorted(members, key=lambda user: user.id)
         ),
         scenes=tuple(scenes.values()),
@@ -203,9 +198,10 @@ def _url(access: Access, host: str) -> str:
     return f"{scheme}://{host}" + (f":{access.port}" if access.port else "")
 
 
-def _api_key(user: User, model: ModelEndpoint | None, secrets: frozenset[str]) -> str | None:
+def _api_key(user: User, environment: Environment) -> str | None:
+    model = environment.config.model
     wanted = user.api_key or (model.api_key if model else None)
-    return wanted if wanted in secrets else None
+    return wanted if wanted in environment.secret_keys else None
 
 
 def fingerprint(*values: str) -> str:

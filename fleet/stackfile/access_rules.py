@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from fleet.errors import HIDDEN, Problem
-from fleet.names import host_name
+from fleet.names import SEED_KEY, host_name
 from fleet.stackfile.config import Access, ExistingCluster, Network, RouteKind, StackConfig, TlsMode
 from fleet.values.ranges import METADATA, closed_ranges, overlaps_private
 from fleet.values.secrecy import secret_reference
@@ -155,20 +155,28 @@ def model_problems(config: StackConfig) -> Iterator[Problem]:
 
 def secret_problems(config: StackConfig, secrets: frozenset[str]) -> Iterator[Problem]:
     """Yield secrets that are referred to and absent, or present and referred to by nothing."""
-    for index, user in enumerate(config.users):
-        if user.api_key is not None and user.api_key not in secrets:
-            yield _absent(f"users[{index}].apiKey", user.api_key)
-    known = {user.api_key for user in config.users} | {"modelApiKey"}
-    if config.model is not None:
-        known.add(config.model.api_key)
-    cluster = config.cluster
-    if not isinstance(cluster, ExistingCluster) and cluster.registry is not None:
-        name = cluster.registry.password_secret
+    known = {"modelApiKey", SEED_KEY}
+    for key, name, needed in _references(config):
         known.add(name)
-        if name not in secrets:
-            yield _absent("cluster.registry.passwordSecret", name)
+        if name == SEED_KEY:
+            rule = "the seed of all passwords is given to nobody"
+            yield Problem(key, name, rule, "give this secret a key of its own")
+        elif needed and name not in secrets:
+            yield _absent(key, name)
     for name in sorted(secrets - known):
         yield Problem(name, "[secret]", "no key refers to this secret", "remove it, or name it")
+
+
+def _references(config: StackConfig) -> Iterator[tuple[str, str, bool]]:
+    """Yield the places that name a secret: key, the secret's name, whether it must be there."""
+    for index, user in enumerate(config.users):
+        if user.api_key is not None:
+            yield f"users[{index}].apiKey", user.api_key, True
+    if config.model is not None:
+        yield "model.apiKey", config.model.api_key, False
+    cluster = config.cluster
+    if not isinstance(cluster, ExistingCluster) and cluster.registry is not None:
+        yield "cluster.registry.passwordSecret", cluster.registry.password_secret, True
 
 
 def _absent(key: str, secret: str) -> Problem:

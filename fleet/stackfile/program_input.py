@@ -1,7 +1,7 @@
-"""The Pulumi program's way into the core: configuration as the engine gives it.
+"""The Pulumi program's door to the reader: configuration as the engine gives it.
 
 The engine hands over every key as text, structured ones as JSON, secrets in clear beside the list
-of their names, and fills optional keys of Pulumi.yaml in as empty. Leaves out: the rules.
+of their names. Leaves out: the rules, and the secrets' values.
 """
 
 from __future__ import annotations
@@ -13,41 +13,39 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from fleet.errors import InputError
-from fleet.names import PROJECT
-from fleet.stackfile.config import StackConfig
 from fleet.stackfile.image import Image, ImageMode, Reference
 from fleet.stackfile.problems import from_pydantic
-from fleet.stackfile.reading import STRUCTURED_KEYS, Environment, misplaced, parse_values
-from fleet.values.secrecy import names_secret
-
-_OPTIONAL = frozenset(
-    item.alias or name for name, item in StackConfig.model_fields.items() if not item.is_required()
-)
+from fleet.stackfile.reading import STRUCTURED_KEYS, Environment, Written, load, own_keys, read
 
 
-def engine_input(
+def read_engine(
     name: str, folder: Path, config: Mapping[str, str], secret_keys: Collection[str]
-) -> tuple[Environment, frozenset[str]]:
-    """Return the environment and the names of its secrets; raise InputError with every problem.
+) -> Environment:
+    """Return the environment of a program's configuration; raise InputError with every problem.
 
     `config` and `secret_keys` have full keys (`opencode-fleet:users`); other projects' are left.
     """
-    prefix = f"{PROJECT}:"
-    own = {key.removeprefix(prefix): text for key, text in config.items() if key.startswith(prefix)}
-    secrets = {key.removeprefix(prefix) for key in secret_keys if key.startswith(prefix)}
-    problems = [misplaced(key) for key in _misplaced_keys(own, secrets)]
-    hidden = secrets | {problem.key for problem in problems}
-    values = {key: _value(key, text) for key, text in own.items() if key not in hidden}
-    values = {key: item for key, item in values.items() if item or key not in _OPTIONAL}
+    sealed = frozenset(own_keys(dict.fromkeys(secret_keys)))
+    values = {
+        key: _value(key, str(text)) for key, text in own_keys(config).items() if key not in sealed
+    }
     try:
-        environment = parse_values(name, folder, values, frozenset(secrets - set(STRUCTURED_KEYS)))
+        return read(Written(name=name, folder=folder, values=values, sealed=sealed))
     except InputError as error:
-        told = {problem.key for problem in problems}
-        more = [problem for problem in error.problems if problem.key not in told]
-        raise InputError([*problems, *more]) from None
-    if problems:
-        raise InputError(problems)
-    return environment, frozenset(secrets)
+        raise _as_typed(error, name, folder) from None
+
+
+def _as_typed(error: InputError, name: str, folder: Path) -> InputError:
+    """Return the same problems as the stack file itself has them, which quote what was typed.
+
+    The engine rewrites numbers: of `id: 0123` it hands over 83.
+    """
+    try:
+        load(name, folder)
+    except InputError as typed:
+        if [problem.key for problem in typed.problems] == [item.key for item in error.problems]:
+            return typed
+    return error
 
 
 def with_image(image: Image, reference: str | None) -> Image:
@@ -71,12 +69,3 @@ def _value(key: str, text: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def _misplaced_keys(own: Mapping[str, str], secrets: Collection[str]) -> list[str]:
-    clear = [
-        key
-        for key in own
-        if key not in STRUCTURED_KEYS and key not in secrets and names_secret(key)
-    ]
-    return sorted([*clear, *(key for key in secrets if key in STRUCTURED_KEYS)])

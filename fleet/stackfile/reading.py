@@ -1,15 +1,16 @@
-"""Reading a stack file: YAML to `Environment`, or every problem at once.
+"""Reading a stack file: what was written to a checked `Environment`, or every problem at once.
 
-Owns: file and YAML errors, which keys are secrets. Leaves out: the rules themselves. The Pulumi
-program enters at `parse_values`, with values its engine has read.
+There is one way, `read`, with two doors: `load` for the file itself, `program_input` for what the
+Pulumi engine made of it. Secret values take neither: the program has them as Outputs, and `unseal`
+opens them for the few commands that use one. Leaves out: the rules (`rules`), finding and parsing
+files (`project_file`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,17 +18,37 @@ from fleet.errors import HIDDEN, InputError, Problem, shown
 from fleet.names import PROJECT
 from fleet.stackfile.config import StackConfig
 from fleet.stackfile.problems import from_pydantic
+from fleet.stackfile.project_file import (
+    ProjectFolder,
+    file_error,
+    locate,
+    mapping,
+    read_yaml,
+)
 from fleet.stackfile.remainder import remainder
 from fleet.stackfile.rules import cross_problems
 from fleet.stackfile.scene_files import SceneFiles, read_scene
-from fleet.stackfile.sealed import Seal, SealError
-from fleet.stackfile.yaml_text import YamlError, parse_yaml
 from fleet.values.scalars import EnvironmentName
 from fleet.values.secrecy import names_secret
 
-# 1,000 users are about 100 kB; a file beyond this is something else.
-MAX_BYTES = 4 * 2**20
 STRUCTURED_KEYS = tuple(field.alias or name for name, field in StackConfig.model_fields.items())
+_OPTIONAL = frozenset(
+    field.alias or name
+    for name, field in StackConfig.model_fields.items()
+    if not field.is_required()
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """A stack file's own keys as they were written, unchecked."""
+
+    name: str
+    folder: Path
+    values: Mapping[str, object]
+    """What stands there in clear."""
+    sealed: frozenset[str] = frozenset()
+    """Keys whose values are sealed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,47 +57,106 @@ class Environment:
 
     name: str
     folder: Path
+    """The project's, where scenes and the image's context are."""
     config: StackConfig
     scenes: Mapping[str, SceneFiles]
-    secrets: Mapping[str, str] = field(repr=False)
-    """Secret values in clear, by top-level key. Empty in the Pulumi program, which has Outputs."""
+    secret_keys: frozenset[str]
+    """Top-level keys that hold a secret; their values are nowhere in here."""
 
 
-def load(stack: str, folder: Path, passphrase: Callable[[], str | None]) -> Environment:
-    """Read `Pulumi.<stack>.yaml` of `folder`; raise InputError with every problem found.
+def load(stack: str, folder: Path) -> Environment:
+    """Read the stack file of an environment, named as for `pulumi -s`, or by its path.
 
-    `passphrase` is asked for only when the file holds a secret.
+    Raises InputError with every problem found. No passphrase is needed.
     """
+    return read(written_in(stack, folder))
+
+
+def written_in(stack: str, folder: Path) -> Written:
+    """Return what stands in the stack file of an environment; raise InputError."""
     path, name = locate(stack, folder)
-    content = _read(path)
-    values, sealed, problems = _split(content)
-    config_problems: list[Problem] = []
-    environment: Environment | None = None
-    try:
-        environment = parse_values(name, path.parent, values, frozenset(sealed))
-    except InputError as error:
-        told = {problem.key for problem in problems}
-        config_problems = [problem for problem in error.problems if problem.key not in told]
-    secrets: dict[str, str] = {}
-    if sealed:
-        secrets, more = _open(content, sealed, passphrase)
-        problems.extend(more)
-    problems.extend(config_problems)
-    if problems or environment is None:
-        raise InputError(problems)
-    return Environment(
-        name=environment.name,
-        folder=environment.folder,
-        config=environment.config,
-        scenes=environment.scenes,
-        secrets=secrets,
+    project = ProjectFolder.above(path.parent)
+    content = read_yaml(path)
+    if content.get("environment"):
+        rule = "values of a Pulumi ESC environment are known to `pulumi` alone"
+        change = "write them into this file, or deploy with `pulumi up`"
+        raise InputError([Problem("environment", shown(content["environment"]), rule, change)])
+    own = own_keys(mapping(content.get("config")))
+    if not own:
+        rule = f"it holds no {PROJECT}: key under `config:`, so it belongs to another program"
+        raise file_error("config", rule, f"write the keys as {PROJECT}:users, {PROJECT}:cluster, …")
+    sealed = frozenset(key for key, value in own.items() if sealed_text(value) is not None)
+    values = {key: value for key, value in own.items() if key not in sealed}
+    return Written(
+        name=name,
+        folder=project.folder,
+        values={**own_keys(project.defaults), **values},
+        sealed=sealed,
     )
 
 
-def parse_values(
+def own_keys(config: Mapping[str, object]) -> dict[str, object]:
+    """Return this project's keys of a `config:`; one without a namespace is the project's."""
+    prefix = f"{PROJECT}:"
+    return {
+        key.removeprefix(prefix): value
+        for key, value in config.items()
+        if key.startswith(prefix) or ":" not in key
+    }
+
+
+def sealed_text(value: object) -> str | None:
+    """Return the sealed text of a `secure:` value, None for any other."""
+    held = mapping(value)
+    text = held.get("secure")
+    return text if isinstance(text, str) and len(held) == 1 else None
+
+
+def read(written: Written) -> Environment:
+    """Check what a stack file holds; raise InputError with every problem found."""
+    problems = _misplaced(written)
+    hidden = {problem.key for problem in problems}
+    values = {
+        key: value
+        for key, value in written.values.items()
+        # The engine fills in what Pulumi.yaml gives as default: an optional key, empty.
+        if key not in hidden and not (key in _OPTIONAL and value in ({}, []))
+    }
+    secrets = written.sealed - set(STRUCTURED_KEYS)
+    try:
+        environment = _checked(written.name, written.folder, values, secrets)
+    except InputError as error:
+        more = [problem for problem in error.problems if problem.key not in hidden]
+        raise InputError([*problems, *more]) from None
+    if problems:
+        raise InputError(problems)
+    return environment
+
+
+def _misplaced(written: Written) -> list[Problem]:
+    """Return the secrets inside of structured keys, and those in clear under keys of their own."""
+    inside = written.sealed & set(STRUCTURED_KEYS)
+    clear = {
+        key
+        for key, value in written.values.items()
+        if key not in STRUCTURED_KEYS and names_secret(key) and value is not None
+    }
+    return [_misplaced_problem(key) for key in sorted(inside | clear)]
+
+
+def _misplaced_problem(key: str) -> Problem:
+    if key in STRUCTURED_KEYS:
+        rule = "a secret stands inside a structured key"
+        change = "give it a top-level key of its own and refer to it by that name"
+        return Problem(key, HIDDEN, rule, change)
+    rule = "a secret stands in the file in clear text"
+    change = f"seal it: fleet secret {key} -s ENV; and change it where it was issued"
+    return Problem(shown(key), HIDDEN, rule, change)
+
+
+def _checked(
     name: str, folder: Path, values: Mapping[str, object], secrets: frozenset[str]
 ) -> Environment:
-    """Validate the structured keys of a stack file; raise InputError with every problem found."""
     problems: list[Problem] = []
     try:
         TypeAdapter(EnvironmentName).validate_python(name)
@@ -97,7 +177,7 @@ def parse_values(
     problems.extend(more)
     if problems:
         raise InputError(problems)
-    return Environment(name=name, folder=folder, config=config, scenes=scenes, secrets={})
+    return Environment(name=name, folder=folder, config=config, scenes=scenes, secret_keys=secrets)
 
 
 def _read_scenes(config: StackConfig, folder: Path) -> tuple[dict[str, SceneFiles], list[Problem]]:
@@ -109,135 +189,3 @@ def _read_scenes(config: StackConfig, folder: Path) -> tuple[dict[str, SceneFile
             scenes[scene_id], more = read_scene(key, folder, scene.path)
             problems.extend(more)
     return scenes, problems
-
-
-def locate(stack: str, folder: Path) -> tuple[Path, str]:
-    """Return the path of a stack file and the name of its environment; raise InputError."""
-    try:
-        return _locate(stack, folder)
-    except (OSError, ValueError) as error:  # too long a name, a folder that may not be read
-        raise _unreadable(stack, error) from None
-
-
-def _locate(stack: str, folder: Path) -> tuple[Path, str]:
-    if "/" in stack or stack.endswith((".yaml", ".yml")):
-        path = Path(stack)
-        name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
-        if path.is_file() and path.name != f"Pulumi.{name}.yaml":
-            rule = "a stack file is named Pulumi.<environment>.yaml"
-            raise _file_error(stack, rule, "rename it, or give the right file")
-    else:
-        name, path = stack, folder / f"Pulumi.{stack}.yaml"
-    if path.is_dir():
-        raise _file_error(stack, "this is a folder", "give an environment's name, e.g. dev")
-    if not path.exists():
-        there = ", ".join(sorted(item.name[7:-5] for item in path.parent.glob("Pulumi.*.yaml")))
-        rule = f"there is no {shown(path.name)} here"
-        raise _file_error(stack, rule, f"use one of {there}" if there else "cd to the project")
-    return path, name
-
-
-def _unreadable(name: str, error: OSError | ValueError) -> InputError:
-    why = error.strerror if isinstance(error, OSError) else None
-    return _file_error(name, f"cannot be read ({why or 'no such name'})", "mend its name or rights")
-
-
-def _file_error(value: str, rule: str, change: str) -> InputError:
-    return InputError([Problem("stack file", shown(value), rule, change)])
-
-
-def _read(path: Path) -> Mapping[str, object]:
-    try:
-        if not path.is_file():
-            raise _file_error(path.name, "this is no plain file", "give a stack file")
-        if path.stat().st_size > MAX_BYTES:
-            rule = f"a stack file has at most {MAX_BYTES // 2**20} MiB"
-            raise _file_error(path.name, rule, "check that it is the right file")
-        content = parse_yaml(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise _file_error(path.name, "not UTF-8 text", "save it as UTF-8") from None
-    except OSError as error:
-        raise _unreadable(path.name, error) from None
-    except YamlError as error:
-        raise _file_error(path.name, error.rule, error.change) from None
-    if not isinstance(content, dict):
-        raise _file_error(path.name, "not a stack file", "begin it with `config:`")
-    return cast("dict[str, object]", content)
-
-
-def _split(
-    content: Mapping[str, object],
-) -> tuple[dict[str, object], dict[str, str], list[Problem]]:
-    """Return (structured values, sealed secrets, problems) of a parsed stack file."""
-    prefix = f"{PROJECT}:"
-    keys = mapping(content.get("config"))
-    own = {key.removeprefix(prefix): item for key, item in keys.items() if key.startswith(prefix)}
-    if not own:
-        rule = f"it holds no {prefix} key under `config:`, so it belongs to another program"
-        raise _file_error("config", rule, f"write the keys as {prefix}users, {prefix}cluster, …")
-    values: dict[str, object] = {}
-    sealed: dict[str, str] = {}
-    problems: list[Problem] = []
-    for key, value in own.items():
-        held = mapping(value)
-        secure = held.get("secure")
-        if key not in STRUCTURED_KEYS and isinstance(secure, str) and len(held) == 1:
-            sealed[key] = secure
-        elif (key in STRUCTURED_KEYS and "secure" in held and len(held) == 1) or (
-            key not in STRUCTURED_KEYS and names_secret(key) and value is not None
-        ):
-            problems.append(misplaced(key))
-        else:
-            values[key] = value
-    return values, sealed, problems
-
-
-def misplaced(key: str) -> Problem:
-    """Return the problem of a secret in a structured key, or in clear under a key of its own."""
-    if key in STRUCTURED_KEYS:
-        rule = "a secret stands inside a structured key"
-        change = "give it a top-level key of its own and refer to it by that name"
-        return Problem(key, HIDDEN, rule, change)
-    rule = "a secret stands in the file in clear text"
-    change = f"seal it: fleet secret {key} -s ENV; and change it where it was issued"
-    return Problem(shown(key), HIDDEN, rule, change)
-
-
-def mapping(value: object) -> dict[str, object]:
-    """Return `value` when it is a mapping, else an empty one."""
-    if not isinstance(value, dict):
-        return {}
-    return {str(key): item for key, item in cast("dict[object, object]", value).items()}
-
-
-def _open(
-    content: Mapping[str, object], sealed: Mapping[str, str], passphrase: Callable[[], str | None]
-) -> tuple[dict[str, str], list[Problem]]:
-    key = next(iter(sealed))
-    salt = content.get("encryptionsalt")
-    if not isinstance(salt, str):
-        rule = "the file's secrets are not sealed with a passphrase (no encryptionsalt)"
-        change = "deploy with `pulumi up`, which knows its secrets provider"
-        return {}, [Problem(key, "[secret]", rule, change)]
-    word = passphrase()
-    if word is None:
-        rule = "it cannot be read without the stack's passphrase"
-        change = "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
-        return {}, [Problem(key, "[secret]", rule, change)]
-    change = "check PULUMI_CONFIG_PASSPHRASE, or set the secret anew"
-    try:
-        seal = Seal.unlock(salt, word)
-    except SealError as error:
-        return {}, [Problem(key, "[secret]", str(error), change)]
-    secrets: dict[str, str] = {}
-    problems: list[Problem] = []
-    for name, text in sealed.items():
-        try:
-            secrets[name] = seal.open(text)
-        except SealError as error:
-            problems.append(Problem(name, "[secret]", str(error), change))
-            continue
-        if "\0" in secrets[name] or not secrets[name].strip():
-            rule = "a secret is a text without NUL, and not empty"
-            problems.append(Problem(name, "[secret]", rule, "set it anew"))
-    return secrets, problems

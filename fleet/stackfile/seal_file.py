@@ -10,11 +10,13 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from fleet.errors import InputError, Problem
-from fleet.names import PROJECT
+from fleet.names import PROJECT, SEED_KEY
 from fleet.stackfile.problems import from_pydantic
-from fleet.stackfile.reading import STRUCTURED_KEYS, locate
+from fleet.stackfile.project_file import locate
+from fleet.stackfile.reading import STRUCTURED_KEYS
 from fleet.stackfile.sealed import Seal, SealError
 from fleet.values.scalars import SecretKey
+from fleet.values.secrecy import seed_problem
 
 
 def seal_into(stack: str, folder: Path, key: str, value: str, passphrase: str | None) -> Path:
@@ -49,6 +51,9 @@ def _check(key: str, value: str) -> None:
     if not value:
         rule = "a secret is not empty"
         raise InputError([Problem(key, "[secret]", rule, "give it on standard input")])
+    problem = seed_problem(value) if key == SEED_KEY else None
+    if problem is not None:
+        raise InputError([problem])
 
 
 def _with_key(text: str, key: str, sealed: str) -> str:

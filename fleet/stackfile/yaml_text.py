@@ -1,11 +1,13 @@
 """YAML as this project reads it: plain data, every value written out where it stands.
 
 Owns: what is refused (aliases, merge keys, tags, keys written twice, deep nesting, odd numbers),
-and the one line that says where. Leaves out: what the data means.
+and the one line that says where. A plain word is what it is to Pulumi's parser (Go's yaml.v3), not
+to PyYAML: `no` and `12:30` are texts, 0123 is 83. Leaves out: what the data means.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +17,8 @@ import yaml
 # ends the process.
 MAX_DEPTH = 40
 _LONGEST_NUMBER = 30
+# Whole numbers beyond it are not exact as floating-point numbers.
+_EXACT = 2**53
 _OPENS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 _CLOSES = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
@@ -47,8 +51,50 @@ def parse_yaml(text: str) -> object:
         raise YamlError(f"not valid YAML ({place}{detail})", "mend that line") from None
 
 
+def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    """Return which plain words are no texts, by their first character: `resolve.go` of yaml.v3."""
+    kinds: tuple[tuple[str, str, str], ...] = (
+        ("null", "~nN", r"~|null|Null|NULL"),
+        ("bool", "tTfF", r"true|True|TRUE|false|False|FALSE"),
+        ("timestamp", "0123456789", r"\d{4}-\d\d?-\d\d?([Tt ].*)?"),
+        (
+            "int",
+            "-+0123456789",
+            r"[-+]?(0[bB][01_]+|0[oO]?[0-7_]+|0[xX][0-9a-fA-F_]+|[1-9][0-9_]*|0)",
+        ),
+        (
+            "float",
+            "-+.0123456789",
+            r"[-+]?(\.[0-9_]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"
+            r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        ),
+    )
+    found: dict[str, list[tuple[str, re.Pattern[str]]]] = {
+        "": [("tag:yaml.org,2002:null", re.compile(""))]
+    }
+    for kind, starts, pattern in kinds:
+        for start in starts:
+            resolver = (f"tag:yaml.org,2002:{kind}", re.compile(f"(?:{pattern})\\Z"))
+            found.setdefault(start, []).append(resolver)
+    return found
+
+
+class WrittenInt(int):
+    """A whole number that knows how it was written."""
+
+    written: str
+
+
+class WrittenFloat(float):
+    """A number that knows how it was written."""
+
+    written: str
+
+
 class _Loader(yaml.CSafeLoader):
     """Safe loader whose mappings have text keys, each once: of two values one would be lost."""
+
+    yaml_implicit_resolvers = _resolvers()
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
@@ -111,6 +157,29 @@ def _guarded(kind: str, construct: Callable[[Any, Any], object]) -> Callable[[An
     return checked
 
 
-for _kind, _tag in (("number", "int"), ("number", "float"), ("date", "timestamp")):
-    _construct: Any = getattr(yaml.SafeLoader, f"construct_yaml_{_tag}")
+def _int(loader: Any, node: yaml.ScalarNode) -> WrittenInt:
+    del loader
+    text = node.value.replace("_", "").lower()
+    octal = re.fullmatch(r"([-+]?)0([0-7]+)", text)
+    number = WrittenInt(f"{octal[1]}0o{octal[2]}" if octal else text, 0)
+    number.written = node.value
+    return number
+
+
+def _float(loader: Any, node: yaml.ScalarNode) -> WrittenFloat | WrittenInt:
+    del loader
+    value = float(re.sub(r"\.(inf|nan)", r"\1", node.value.replace("_", "").lower()))
+    # The engine hands 1e3 over as 1000.
+    whole = value.is_integer() and abs(value) < _EXACT
+    number = WrittenInt(value) if whole else WrittenFloat(value)
+    number.written = node.value
+    return number
+
+
+_date: Any = yaml.SafeLoader.construct_yaml_timestamp
+for _kind, _tag, _construct in (
+    ("number", "int", _int),
+    ("number", "float", _float),
+    ("date", "timestamp", _date),
+):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _guarded(_kind, _construct))

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from fleet.alicloud.cloud_init import access_command
 from fleet.alicloud.kubeconfig import ANSWER, read_answer
 from fleet.alicloud.machine_settings import DATA
 from tests.support.machine import (
+    DISK_BYTES,
     K3S,
     FolderMachine,
     authority,
@@ -117,7 +119,7 @@ def test_a_disk_with_something_unknown_on_it_is_left_alone(machine: FolderMachin
     result = machine.run("bootstrap.sh")
 
     assert result.returncode != 0
-    assert "holds something unknown, left alone" in result.stderr
+    assert "holds a partition table (dos), not ext4; not formatted" in result.stderr
     assert machine.disk.read_bytes() == before
     assert machine.path("/var/lib/opencode-fleet/failed").read_text() == "data disk\n"
 
@@ -130,6 +132,16 @@ def test_a_kept_disk_is_mounted_and_never_formatted(machine: FolderMachine) -> N
 
     assert result.returncode == 0, result.stderr
     assert _uuid(machine) == before
+
+
+def test_a_grown_disk_is_used_whole(machine: FolderMachine) -> None:
+    machine.run("bootstrap.sh")
+    os.truncate(machine.disk, 3 * DISK_BYTES)
+    assert machine.run("bootstrap.sh").returncode == 0
+    header = subprocess.run(
+        [tool("dumpe2fs"), "-h", str(machine.disk)], capture_output=True, text=True, check=True
+    ).stdout
+    assert re.search(rf"Block count: +{3 * DISK_BYTES // 1024}\n", header)
 
 
 def test_a_disk_that_never_comes_is_named(machine: FolderMachine) -> None:
@@ -227,6 +239,7 @@ def test_the_whole_command_works_on_a_machine_of_its_own(tmp_path: Path) -> None
             script += [f"mkdir -p {bind}", f"mount --bind {source} {bind}"]
     script += [
         "touch dev/null && mount --bind /dev/null dev/null",
+        "touch dev/zero && mount --bind /dev/zero dev/zero",
         "touch dev/urandom && mount --bind /dev/urandom dev/urandom",
         "mount -t proc proc proc",
         "ln -s /proc/self/fd dev/fd",

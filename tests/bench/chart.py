@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from fleet.manifests.render import rendered_files
+from fleet.manifests.render import RenderInputs, rendered_files
 from fleet.plan.environment import make_plan
 from fleet.stackfile.reading import load
 from tests.bench import roster
@@ -17,8 +17,9 @@ _USER = "user-0001"
 def write(folder: Path) -> None:
     """Write `chart/` with one user's objects as a template that is repeated for every user."""
     roster.write(folder, "bench")
-    environment = load("bench", folder, lambda: None)
-    files = rendered_files(environment, make_plan(environment), "opencode-fleet/runtime:bench")
+    environment = load("bench", folder)
+    inputs = RenderInputs(image="opencode-fleet/runtime:bench", secrets={})
+    files = rendered_files(make_plan(environment), inputs)
     objects = next(items for name, items in files.items() if name.endswith(f"-oc-{_USER}.yaml"))
     text = yaml.safe_dump_all(objects, sort_keys=False, explicit_start=True)
     text = text.replace(_USER, "{{ .id }}").replace("pool-0", "{{ .pool }}")

@@ -21,8 +21,8 @@ _ROUNDS = 5
 def _first_by_kubectl(plane: Plane, folder: Path, name: str) -> Run:
     """Apply the same objects as one JSON List with nothing but kubectl."""
     roster.write(folder, name)
-    environment = load(name, folder, lambda: None)
-    items = desired_objects(environment, make_plan(environment), "opencode-fleet/runtime:bench", {})
+    environment = load(name, folder)
+    items = desired_objects({}, make_plan(environment), "opencode-fleet/runtime:bench", {})
     file = folder / "list.json"
     content = {"apiVersion": "v1", "kind": "List", "items": [item.manifest for item in items]}
     file.write_text(json.dumps(content))

@@ -111,8 +111,7 @@ def test_what_users_share_is_made_first_and_a_users_objects_in_their_order(
     monkeypatch.setattr("fleet.cluster.apply._BATCH", 7)
     monkeypatch.setattr("fleet.cluster.apply._SMALL", 1)
     project.users("alice", "bob", "carol")
-    environment = project.environment()
-    changes, live = read_changes(project.kubectl, environment, project.plan(), IMAGE)
+    changes, live = read_changes(project.kubectl, {}, project.plan(), IMAGE)
     assert not live
     outcome, told = Outcome(), Told()
     make_objects(project.kubectl, changes.apply, outcome, told)
@@ -139,7 +138,7 @@ def test_users_are_sent_side_by_side(project: Project, monkeypatch: pytest.Monke
         return answer(self, *arguments, **options)
 
     monkeypatch.setattr(Kubectl, "run", together)
-    changes, _ = read_changes(project.kubectl, project.environment(), project.plan(), IMAGE)
+    changes, _ = read_changes(project.kubectl, {}, project.plan(), IMAGE)
     outcome = Outcome()
     make_objects(project.kubectl, changes.apply, outcome, Told())
     assert len(outcome.applied) == len(changes.apply)
@@ -220,9 +219,7 @@ def test_what_users_share_is_told_as_the_environments(project: Project) -> None:
     err = 'Error from server (Forbidden): networkpolicies "default-deny" is forbidden'
     policy = next(
         item.key.name
-        for item in read_changes(project.kubectl, project.environment(), project.plan(), IMAGE)[
-            0
-        ].apply
+        for item in read_changes(project.kubectl, {}, project.plan(), IMAGE)[0].apply
         if item.key.kind == "NetworkPolicy"
     )
     err = err.replace("default-deny", policy)
@@ -242,8 +239,7 @@ def test_a_namespace_of_somebody_else_is_refused_untouched(project: Project) -> 
 
 
 def test_a_cluster_that_goes_away_ends_it_in_one_line(project: Project) -> None:
-    environment = project.environment()
-    changes, _ = read_changes(project.kubectl, environment, project.plan(), IMAGE)
+    changes, _ = read_changes(project.kubectl, {}, project.plan(), IMAGE)
     gone = "The connection to the server 127.0.0.1:6443 was refused - connection refused"
     project.faults({"when": ["call", "apply", "--server-side"], "err": gone + "\n"})
     with pytest.raises(ClusterError, match="does not answer"):

@@ -24,7 +24,7 @@ def change(project: Project, *users: str | dict[str, Any], image: str = IMAGE) -
     before = project.environment()
     if users:
         project.users(*users)
-    return changes_against_file(project.environment(), project.plan(), image, before)
+    return changes_against_file({}, project.plan(), image, before, {})
 
 
 def of(changes: Changes, user: str) -> UserChange:
@@ -49,7 +49,7 @@ def test_a_runtime_whose_secret_is_gone_or_edited_restarts_and_nobody_else(
     project: Project,
 ) -> None:
     plan = project.plan()
-    desired = desired_objects(project.environment(), plan, IMAGE, {})
+    desired = desired_objects({}, plan, IMAGE, {})
     live = {item.key: item.manifest for item in desired}
     key = Key("Secret", "opencode-t--default", "oc-alice")
     edited = {**live[key], "data": {"password": "b3RoZXI="}}
@@ -78,7 +78,7 @@ def test_a_user_under_purge_is_told_so(project: Project) -> None:
     before = project.environment()
     project.users("alice")
     project.write(purge=["bob"])
-    changes = changes_against_file(project.environment(), project.plan(), IMAGE, before)
+    changes = changes_against_file({}, project.plan(), IMAGE, before, {})
     assert of(changes, "bob").action is Action.PURGE
 
 
@@ -147,7 +147,7 @@ def test_a_suspended_user_is_updated_not_restarted(project: Project) -> None:
 def test_a_grown_claim_is_an_update_that_restarts_nobody(project: Project) -> None:
     before = project.environment()
     project.write(profiles={"standard": {"storage": "20Gi"}})
-    changes = changes_against_file(project.environment(), project.plan(), IMAGE, before)
+    changes = changes_against_file({}, project.plan(), IMAGE, before, {})
     assert of(changes, "alice") == UserChange(
         user="alice",
         pool="default",

@@ -14,7 +14,6 @@ from fleet.cluster.desired import (
     desired_objects,
     new_password,
     password_of,
-    resolve_image,
 )
 from fleet.cluster.live import Key, key_of
 from fleet.errors import InputError
@@ -33,7 +32,7 @@ SECRET = Key("Secret", PLACE, "oc-alice")
 
 
 def desired(project: Project, live: Live) -> Live:
-    items = desired_objects(project.environment(), project.plan(), IMAGE, live)
+    items = desired_objects({}, project.plan(), IMAGE, live)
     return {item.key: item.manifest for item in items}
 
 
@@ -130,7 +129,7 @@ def test_equal_sizes_in_other_units_do_not_shrink(project: Project) -> None:
 def test_every_object_stands_once_and_namespaces_first(project: Project) -> None:
     project.write(pools={"second": {}})
     project.users("alice", {"id": "bob", "pool": "second"})
-    items = desired_objects(project.environment(), project.plan(), IMAGE, {})
+    items = desired_objects({}, project.plan(), IMAGE, {})
     keys = [item.key for item in items]
     assert len(set(keys)) == len(keys)
     for place in (PLACE, "opencode-t--second"):
@@ -138,13 +137,3 @@ def test_every_object_stands_once_and_namespaces_first(project: Project) -> None
         assert first == Key("Namespace", "", place)
     assert {item.user.id if item.user else None for item in items} == {None, "alice", "bob"}
     assert all(item.key == key_of(item.manifest) for item in items)
-
-
-def test_a_mere_tag_of_mode_prebuilt_needs_pulumi(project: Project, tmp_path: Path) -> None:
-    project.write(image={"mode": "prebuilt", "reference": "registry.example.com/a:1"})
-    with pytest.raises(InputError, match="only `pulumi up` looks its digest up"):
-        resolve_image(project.environment().config, tmp_path)
-
-
-def test_a_local_reference_is_used_as_it_is(project: Project, tmp_path: Path) -> None:
-    assert resolve_image(project.environment().config, tmp_path) == IMAGE

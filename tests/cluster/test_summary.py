@@ -22,7 +22,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 def change(project: Project, *users: str | dict[str, Any]) -> Changes:
     before = project.environment()
     project.users(*users)
-    return changes_against_file(project.environment(), project.plan(), IMAGE, before)
+    return changes_against_file({}, project.plan(), IMAGE, before, {})
 
 
 def test_a_plan_has_a_line_a_user_and_counts_the_untouched(project: Project) -> None:

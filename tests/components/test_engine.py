@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pulumi
 import pulumi_alicloud as alicloud
-import pulumi_random as random
+import pulumi_tls as tls
 import pytest
 
 from tests.support.recording import Engine, run
 
-PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105  (a type token)
+KEY = "tls:index/privateKey:PrivateKey"
 
 
 class Holder(pulumi.ComponentResource):
@@ -45,9 +45,12 @@ def test_a_run_records_inputs_options_and_exports() -> None:
     def program() -> None:
         holder = Holder("one", _provider())
         pulumi.export("id", holder.network.id)
-        pulumi.export("password", random.RandomPassword("password", length=3).result)
+        key = tls.PrivateKey("key", algorithm="ED25519")
+        pulumi.export("key", key.private_key_pem)
 
-    engine = run(program, Engine(outputs={PASSWORD: lambda _: {"result": "abc"}}))
+    engine = run(
+        program, Engine(outputs={KEY: lambda _: {"privateKeyPem": pulumi.Output.secret("abc")}})
+    )
 
     network = engine.one("Network")
     assert network.inputs == {"cidrBlock": "10.0.0.0/16", "vpcName": "quiet"}
@@ -58,8 +61,8 @@ def test_a_run_records_inputs_options_and_exports() -> None:
     assert network.options.retain_on_delete
     assert network.options.ignore_changes == ("cidrBlock",)
     assert network.options.replacement_trigger == 3
-    assert engine.exports == {"id": "one-vpc-id", "password": "abc"}
-    assert engine.secret_exports == {"password"}
+    assert engine.exports == {"id": "one-vpc-id", "key": "abc"}
+    assert engine.secret_exports == {"key"}
 
 
 def test_the_default_provider_is_refused() -> None:
@@ -83,8 +86,8 @@ def test_a_component_that_never_registers_outputs_is_refused() -> None:
 
 def test_equal_urns_are_refused() -> None:
     def program() -> None:
-        random.RandomPassword("password", length=3)
-        random.RandomPassword("password", length=3)
+        tls.PrivateKey("key", algorithm="ED25519")
+        tls.PrivateKey("key", algorithm="ED25519")
 
     with pytest.raises(AssertionError, match="duplicate URN"):
         run(program)

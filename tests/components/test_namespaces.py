@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 
-from components.bridge import declare
+from components.bridge import type_token
 from components.placement import declare_target
 from components.providers import kept_options
 from fleet.manifests.types import Manifest
@@ -136,11 +137,28 @@ def test_options_of_kept_objects_change_nothing_of_their_parent() -> None:
     assert made.plain.parent is made
 
 
-def test_the_bridge_refuses_a_kind_it_does_not_know() -> None:
+@pytest.mark.parametrize(
+    ("resource", "version"),
+    [
+        (k8s.core.v1.Secret, "v1"),
+        (k8s.core.v1.Namespace, "v1"),
+        (k8s.apps.v1.Deployment, "apps/v1"),
+        (k8s.networking.v1.Ingress, "networking.k8s.io/v1"),
+        (k8s.rbac.v1.RoleBinding, "rbac.authorization.k8s.io/v1"),
+    ],
+)
+def test_an_object_has_the_type_of_the_sdks_own_class(resource: Any, version: str) -> None:
+    """Another type would be another URN: everything deployed would be deleted and made again."""
     manifest: Manifest = {
-        "apiVersion": "v1",
-        "kind": "Pod",
+        "apiVersion": version,
+        "kind": resource.__name__,
         "metadata": {"name": "x", "labels": {}},
     }
-    with pytest.raises(LookupError, match="Pod"):
-        declare("x", manifest, pulumi.ResourceOptions())
+    assert type_token(manifest) == resource.pulumi_type
+
+
+@pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
+def test_only_what_a_secret_holds_is_secret_in_the_state(kind: str, tmp_path: Path) -> None:
+    for item in deploy(plan_of(SMALL, tmp_path)).of_type(kind):
+        found = set(item.options.additional_secret_outputs)
+        assert found == ({"data", "stringData"} if kind == "Secret" else set())

@@ -7,15 +7,15 @@ from typing import Any, cast
 
 import pytest
 
-from fleet.cluster.desired import key_fingerprint
-from fleet.manifests.pool import pool_objects
-from fleet.manifests.runtime import Given
-from fleet.manifests.user import user_objects
+from fleet.manifests.render import RenderInputs, rendered_files
+from fleet.names import SEED_KEY
 from fleet.plan.environment import Plan, fingerprint
+from fleet.plan.passwords import derive_password, identity_of
 from tests.support.recording import Engine
 from tests.support.small_fleet import (
     IMAGE,
     KEYS,
+    SEED,
     as_manifest,
     deploy,
     is_kept,
@@ -23,6 +23,7 @@ from tests.support.small_fleet import (
     objects,
     password_of,
     plan_of,
+    secret_texts,
 )
 from tests.support.stacks import FULL, SMALL, Values, with_value
 
@@ -51,21 +52,9 @@ VARIANTS = {
 
 
 def _rendered(plan: Plan) -> list[dict[str, Any]]:
-    found: list[Any] = []
-    for pool in plan.pools:
-        found += pool_objects(pool)
-        for user in pool.users:
-            data = {"password": password_of(user.id)}
-            if user.api_key:
-                data["apiKey"] = KEYS[user.api_key]
-            given = Given(
-                image=IMAGE,
-                pull_secret=plan.pull_secret,
-                secret_data=data,
-                api_key_fingerprint=key_fingerprint(user, KEYS),
-            )
-            found += user_objects(user, plan.access, given)
-    return cast("list[dict[str, Any]]", found)
+    secrets = {SEED_KEY: SEED, **KEYS}
+    files = rendered_files(plan, RenderInputs(image=IMAGE, secrets=secrets, with_secrets=True))
+    return [cast("dict[str, Any]", item) for objects in files.values() for item in objects]
 
 
 def _ordered(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -88,15 +77,15 @@ def _of_user(made: Engine, user: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_user_costs_seven_resources(name: str, tmp_path: Path) -> None:
+def test_a_user_costs_six_resources(name: str, tmp_path: Path) -> None:
     made = deploy(plan_of(VARIANTS[name], tmp_path))
-    assert len(_of_user(made, "alice")) == 7, _of_user(made, "alice")
+    assert len(_of_user(made, "alice")) == 6, _of_user(made, "alice")
 
 
-def test_one_more_user_costs_seven_more(tmp_path: Path) -> None:
+def test_one_more_user_costs_six_more(tmp_path: Path) -> None:
     two = deploy(plan_of(SMALL, tmp_path))
     three = deploy(plan_of(with_value(SMALL, "users[2]", {"id": "carol"}), tmp_path))
-    assert len(three.resources) - len(two.resources) == 7
+    assert len(three.resources) - len(two.resources) == 6
 
 
 def test_the_password_is_secret_wherever_it_goes(tmp_path: Path) -> None:
@@ -113,17 +102,27 @@ def test_the_password_is_secret_wherever_it_goes(tmp_path: Path) -> None:
     assert in_clear == []
 
 
-def test_a_password_has_190_bits_and_needs_no_quoting(tmp_path: Path) -> None:
-    inputs = deploy(plan_of(SMALL, tmp_path)).one("RandomPassword", "alice-password").inputs
-    assert inputs["length"] == 32
-    assert inputs["special"] is False
-
-
-def test_a_new_password_version_makes_a_new_password(tmp_path: Path) -> None:
+def test_a_password_is_the_derived_one_and_restarts_its_user_alone(tmp_path: Path) -> None:
     values = with_value(SMALL, "users[0].passwordVersion", 7)
-    made = deploy(plan_of(values, tmp_path))
-    assert made.one("RandomPassword", "alice-password").inputs["keepers"] == {"version": "7"}
-    assert made.one("RandomPassword", "bob-password").inputs["keepers"] == {"version": "1"}
+    before, after = deploy(plan_of(SMALL, tmp_path)), deploy(plan_of(values, tmp_path))
+    alice = secret_texts(after.one("Secret", "alice-secret"))["password"]
+    assert alice == derive_password(SEED, "test", "alice", 7)
+    assert after.exports["passwords"] == {"alice": alice, "bob": password_of("bob")}
+    assert _mark(after, "alice", "password") == fingerprint(alice)
+    assert _mark(before, "alice", "password") != _mark(after, "alice", "password")
+    assert _mark(before, "bob", "password") == _mark(after, "bob", "password")
+
+
+def test_the_seed_itself_goes_nowhere(tmp_path: Path) -> None:
+    made = deploy(plan_of(KEYED, tmp_path))
+    assert SEED not in str([item.inputs for item in made.resources])
+    assert SEED not in str(made.exports)
+
+
+def test_a_namespace_says_whose_it_is(tmp_path: Path) -> None:
+    namespace = deploy(plan_of(SMALL, tmp_path)).one("Namespace")
+    assert notes(namespace)["opencode-fleet/identity"] == identity_of(SEED)
+    assert namespace.secret_paths == frozenset()
 
 
 def test_only_the_claim_outlives_its_user(tmp_path: Path) -> None:
@@ -164,40 +163,51 @@ def test_everything_of_a_user_waits_for_the_namespace(tmp_path: Path) -> None:
     assert all(namespace in r.options.depends_on for r in mine)
 
 
-def test_nobody_waits_for_a_suspended_user(tmp_path: Path) -> None:
+# Kinds that the provider would wait for.
+AWAITED = {
+    "Ingress",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "ResourceQuota",
+    "Service",
+    "ServiceAccount",
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_engine_waits_for_nothing_to_become_ready(name: str, tmp_path: Path) -> None:
+    for item in objects(deploy(plan_of(VARIANTS[name], tmp_path))):
+        told = {key: text for key, text in notes(item).items() if "pulumi.com/" in key}
+        if item.inputs["kind"] in AWAITED:
+            assert told == {"pulumi.com/skipAwait": "true"}, item.name
+        elif item.inputs["kind"] != "Deployment":
+            assert told == {}, item.name
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_end_of_a_runtime_is_waited_for(name: str, tmp_path: Path) -> None:
+    """Else a user who is put back at once has two pods on one claim; skipAwait would skip it."""
+    for item in deploy(plan_of(VARIANTS[name], tmp_path)).of_type("Deployment"):
+        assert notes(item)["pulumi.com/waitFor"] == "jsonpath={.kind}=Deployment"
+        assert "pulumi.com/skipAwait" not in notes(item)
+
+
+def test_a_suspended_user_has_no_pod(tmp_path: Path) -> None:
     made = deploy(plan_of(SUSPENDED, tmp_path))
-    suspended = made.one("Deployment", "bob-deployment")
-    assert suspended.inputs["spec"]["replicas"] == 0
-    assert notes(suspended)["pulumi.com/skipAwait"] == "true"
-    assert "pulumi.com/waitFor" not in notes(suspended)
-
-
-def test_an_active_runtime_is_waited_for_until_its_new_pod_is_ready(tmp_path: Path) -> None:
-    found = notes(deploy(plan_of(SUSPENDED, tmp_path)).one("Deployment", "alice-deployment"))
-    assert "updatedReplicas}=1" in found["pulumi.com/waitFor"]
-    assert "availableReplicas}=1" in found["pulumi.com/waitFor"]
-    assert "pulumi.com/skipAwait" not in found
-
-
-@pytest.mark.parametrize("kind", ["PersistentVolumeClaim", "Service", "Ingress"])
-def test_what_never_gets_ready_by_itself_is_not_waited_for(kind: str, tmp_path: Path) -> None:
-    for item in deploy(plan_of(SMALL, tmp_path)).of_type(kind):
-        assert notes(item)["pulumi.com/skipAwait"] == "true"
+    assert made.one("Deployment", "bob-deployment").inputs["spec"]["replicas"] == 0
 
 
 def test_a_key_of_the_users_own_reaches_their_secret_only(tmp_path: Path) -> None:
     made = deploy(plan_of(KEYED, tmp_path))
     alice = made.one("Secret", "alice-secret")
     assert alice.is_secret("data.apiKey")
-    assert as_manifest(alice)["stringData"]["apiKey"] == KEYS["aliceApiKey"]
-    assert (
-        as_manifest(made.one("Secret", "bob-secret"))["stringData"]["apiKey"] == KEYS["modelApiKey"]
-    )
+    assert secret_texts(alice)["apiKey"] == KEYS["aliceApiKey"]
+    assert secret_texts(made.one("Secret", "bob-secret"))["apiKey"] == KEYS["modelApiKey"]
 
 
-def _mark(made: Engine, user: str) -> str:
+def _mark(made: Engine, user: str, what: str = "api-key") -> str:
     spec = made.one("Deployment", f"{user}-deployment").inputs["spec"]
-    return spec["template"]["metadata"]["annotations"]["opencode-fleet/api-key-fingerprint"]
+    return spec["template"]["metadata"]["annotations"][f"opencode-fleet/{what}-fingerprint"]
 
 
 def test_a_new_key_restarts_the_pod_and_stays_out_of_its_spec(tmp_path: Path) -> None:
@@ -211,7 +221,7 @@ def test_a_new_key_restarts_the_pod_and_stays_out_of_its_spec(tmp_path: Path) ->
 def test_a_user_without_a_key_has_no_fingerprint(tmp_path: Path) -> None:
     made = deploy(plan_of(SMALL, tmp_path))
     assert _mark(made, "alice") == ""
-    assert set(as_manifest(made.one("Secret", "alice-secret"))["stringData"]) == {"password"}
+    assert set(secret_texts(made.one("Secret", "alice-secret"))) == {"password"}
 
 
 def test_a_gateway_gets_a_route_instead_of_an_ingress(tmp_path: Path) -> None:
@@ -234,5 +244,6 @@ def test_on_the_shared_claim_a_user_keeps_a_claim_of_their_own(tmp_path: Path) -
 def test_a_preview_shows_every_resource(values: Values, tmp_path: Path) -> None:
     plan = plan_of(values, tmp_path)
     shown = deploy(plan, preview=True)
-    assert [r.urn for r in shown.resources].sort() == [r.urn for r in deploy(plan).resources].sort()
+    declared = deploy(plan).resources
+    assert sorted(r.urn for r in shown.resources) == sorted(r.urn for r in declared)
     assert shown.one("Deployment", "alice-deployment").inputs["spec"]["template"]

@@ -11,8 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.images.tags import TAG_MAX, build_args, context_files, image_reference, image_tags, tag
+from fleet.errors import InputError
+from fleet.images.tags import (
+    TAG_MAX,
+    build_args,
+    context_files,
+    image_reference,
+    image_tags,
+    resolve_image,
+    tag,
+)
 from fleet.stackfile.image import BASE_IMAGE, Image
+from tests.support.stacks import SMALL, environment_of
 
 # github.com/distribution/reference: tag.
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -139,3 +149,14 @@ def test_a_given_reference_is_used_as_it_is(context: Path) -> None:
     assert image_reference(given, context, "1") == "team/runtime:1"
     built = image_tags(image(), context, "1").source
     assert image_reference(image(), context, "1") == f"opencode-fleet/runtime:{built}"
+
+
+def test_a_mere_tag_of_mode_prebuilt_needs_pulumi(tmp_path: Path) -> None:
+    values = {**SMALL, "image": {"mode": "prebuilt", "reference": "registry.example.com/a:1"}}
+    with pytest.raises(InputError, match="only `pulumi up` looks its digest up"):
+        resolve_image(environment_of(values, tmp_path).config, tmp_path)
+
+
+def test_a_local_reference_is_used_as_it_is(tmp_path: Path) -> None:
+    values = {**SMALL, "image": {"mode": "local", "reference": "a:1"}}
+    assert resolve_image(environment_of(values, tmp_path).config, tmp_path) == "a:1"

@@ -158,10 +158,9 @@ def test_another_image_restarts_everybody_and_another_key_its_user(shared_folder
             found.append(json.dumps(item["spec"]["template"]))
         return found
 
-    assert all(
-        one != two
-        for one, two in zip(template(), template(api_key_fingerprint="0123"), strict=True)
-    )
+    for mark in ("password_fingerprint", "api_key_fingerprint"):
+        changed = template(**{mark: "0123"})
+        assert all(one != two for one, two in zip(template(), changed, strict=True))
     assert template(secret_data={"password": "a"}) == template(secret_data={"password": "b"})
 
 

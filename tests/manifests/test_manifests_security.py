@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from fleet.manifests.runtime import RUNTIME_UID, Given
-from fleet.manifests.user import secret
+from fleet.manifests.runtime import RUNTIME_UID, RuntimeInputs
 from fleet.plan.environment import UserPlan
 from tests.support.deployed import VARIANTS, Deployed, deploy, objects_of_user
 
@@ -231,13 +230,13 @@ def test_secret_values_stand_in_the_secret_alone(shared_folder: Path) -> None:
     for user in plan.users:
         objects = objects_of_user(plan, user, secret_data=data)
         (own,) = (item for item in objects if item["kind"] == "Secret")
-        assert own["stringData"] == data
+        assert own["data"] == data
         others = json.dumps([item for item in objects if item is not own])
         assert "hunter2" not in others
 
 
 def test_secret_data_is_not_printed() -> None:
-    assert "hunter2" not in repr(Given(image="a:b", secret_data={"password": "hunter2"}))
+    assert "hunter2" not in repr(RuntimeInputs(image="a:b", secret_data={"password": "hunter2"}))
 
 
 def test_a_pod_takes_its_password_and_key_from_its_own_secret(shared_folder: Path) -> None:
@@ -285,10 +284,3 @@ def test_agent_control_restarts_and_scales_and_reads_no_secret(variant: Deployed
     assert not [item for item in variant.objects if item["kind"].startswith("ClusterRole")]
     for account in variant.of("ServiceAccount"):
         assert account["automountServiceAccountToken"] is False
-
-
-def test_the_secret_of_a_user_says_which_password_it_holds(shared_folder: Path) -> None:
-    deployed = deploy(VARIANTS["full"], shared_folder)
-    (alice,) = (user for user in deployed.plan.users if user.id == "alice")
-    annotations = secret(alice, None)["metadata"].get("annotations", {})
-    assert annotations["opencode-fleet/password-version"] == "2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,12 @@ import yaml
 
 from fleet.cluster.live import key_of
 from fleet.manifests.render import MARK
+from fleet.manifests.user import secret_text
+from fleet.plan.passwords import derive_password, identity_of
+from tests.support.deployed import SEED
 from tests.support.fakes.project import PASSPHRASE, Project, new_project
+
+KEY = "made-up-model-key-of-nobody"
 
 
 @pytest.fixture
@@ -54,16 +60,81 @@ def test_it_writes_the_same_bytes_again(project: Project) -> None:
 
 
 def test_no_secret_value_stands_in_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", PASSPHRASE)
-    key = "made-up-model-key-of-nobody"
-    assert project.fleet("secret", "modelApiKey", "-s", "t", given=key).code == 0
+    seal_everything(project, monkeypatch)
     files = render(project)
-    assert not any(key in text for text in files.values())
+    password = derive_password(SEED, "t", "alice", 1)
+    for word in (KEY, SEED, password, *(secret_text(text) for text in (KEY, SEED, password))):
+        assert not any(word in text for text in files.values())
     (secret,) = [
         i for i in objects(files["opencode-t--default-oc-alice.yaml"]) if i["kind"] == "Secret"
     ]
     assert "data" not in secret
     assert "stringData" not in secret
+
+
+def seal_everything(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seal a seed and a model API key into the stack file."""
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", PASSPHRASE)
+    model = {"provider": "openai", "baseUrl": "https://api.example.com/v1", "name": "gpt-5"}
+    project.write(model=model)
+    for key, text in (("passwordSeed", SEED), ("modelApiKey", KEY)):
+        assert project.fleet("secret", key, "-s", "t", given=text).code == 0
+
+
+def secrets_of(text: str) -> list[dict[str, Any]]:
+    return [item for item in objects(text) if item["kind"] == "Secret"]
+
+
+def test_secrets_are_written_when_asked_for_and_for_their_owner_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal_everything(project, monkeypatch)
+    plain = render(project)
+    done = project.fleet("render", "-s", "t", "-o", "out", "--with-secrets")
+    assert "hold data: keep them to yourself" in done.out
+    path = project.folder / "out/opencode-t--default-oc-alice.yaml"
+    (secret,) = secrets_of(path.read_text())
+    texts = {key: base64.b64decode(text).decode() for key, text in secret["data"].items()}
+    assert texts == {"password": derive_password(SEED, "t", "alice", 1), "apiKey": KEY}
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert SEED not in path.read_text()
+    assert render(project) == plain
+    assert path.stat().st_mode & 0o077
+
+
+def test_pods_and_namespaces_are_the_same_with_and_without_secrets(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal_everything(project, monkeypatch)
+    texts = [
+        project.fleet("render", "-s", "t", "-o", "-", *flags).out
+        for flags in ([], ["--with-secrets"])
+    ]
+    plain, full = ([item for item in objects(text) if item["kind"] != "Secret"] for text in texts)
+    assert plain == full
+    (namespace,) = (item for item in plain if item["kind"] == "Namespace")
+    assert namespace["metadata"]["annotations"]["opencode-fleet/identity"] == identity_of(SEED)
+
+
+def test_a_dash_prints_everything_as_one_text(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal_everything(project, monkeypatch)
+    done = project.fleet("render", "-s", "t", "-o", "-", "--with-secrets")
+    assert done.code == 0, done.err
+    in_files = render(project)
+    names = [item["metadata"]["name"] for item in objects(done.out)]
+    assert len(names) == sum(
+        len(objects(text)) for name, text in in_files.items() if name != "kustomization.yaml"
+    )
+    assert not (project.folder / "-").exists()
+
+
+def test_without_a_seed_no_secrets_can_be_written(project: Project) -> None:
+    done = project.fleet("render", "-s", "t", "-o", "out", "--with-secrets")
+    assert done.code == 2
+    assert done.err.startswith("passwordSeed: missing: ")
+    assert not (project.folder / "out").exists()
 
 
 def test_files_of_former_users_go(project: Project) -> None:

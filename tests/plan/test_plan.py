@@ -18,7 +18,7 @@ MODEL = {"provider": "openai", "baseUrl": "https://api.openai.com/v1", "name": "
 
 def plan_of(values: Values, folder: Path, secrets: frozenset[str] = frozenset()) -> Plan:
     """Return the plan of valid values."""
-    return make_plan(environment_of(values, folder, secrets), secrets)
+    return make_plan(environment_of(values, folder, secrets))
 
 
 def test_pools_and_users_come_in_one_order_whatever_the_files(shared_folder: Path) -> None:

@@ -8,7 +8,9 @@ import pulumi
 import pytest
 import yaml
 
+from fleet.errors import InputError
 from fleet.stackfile.reading import STRUCTURED_KEYS
+from tests.support.deployed import SEED
 from tests.support.programs import ROOT, lay_project, run_program
 from tests.support.stacks import SMALL, Values, with_value, without
 
@@ -27,10 +29,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def refusal(values: Values, secrets: dict[str, str] | None = None) -> list[str]:
+def refusal(
+    values: Values, secrets: dict[str, str] | None = None, seed: str | None = SEED
+) -> list[str]:
     """Return the lines that the program ends with."""
     with pytest.raises(pulumi.RunError) as refused:
-        run_program(values, secrets)
+        run_program(values, secrets, seed=seed)
     return str(refused.value).splitlines()
 
 
@@ -148,16 +152,40 @@ def test_an_empty_roster_is_a_roster() -> None:
     assert made.of_type("Deployment") == []
 
 
-def test_purging_runs_the_command_once_an_id_with_the_id_in_full() -> None:
-    made = run_program({**SMALL, "purge": ["carol", "d.smith@example.com"]})
-    commands = {item.name: item.inputs for item in made.of_type("Command")}
-    assert commands["purge-carol-data"]["create"] == (
-        "uv run fleet purge-data carol -s dev --confirm carol"
-    )
-    mail = commands["purge-d.smith@example.com-data"]["create"]
-    assert mail.endswith("--confirm d.smith@example.com")
-    for inputs in commands.values():
-        assert not {"triggers", "update", "delete"} & set(inputs)
+def test_an_image_that_is_there_needs_the_kubernetes_provider_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FLEET_IMAGE", "opencode-fleet/runtime:dev")
+    made = run_program({**SCENED, "purge": ["carol"]})
+    providers = {r.typ if r.is_provider else r.package for r in made.resources if r.custom}
+    assert providers == {"pulumi:providers:kubernetes", "kubernetes"}
+
+
+def test_without_a_seed_the_command_that_makes_one_is_told() -> None:
+    assert refusal(SCENED, seed=None) == [
+        "passwordSeed: missing: the passwords of all users are derived from this sealed key: "
+        "make one: fleet seed -s ENV"
+    ]
+
+
+def test_a_seed_in_clear_is_told_and_never_repeated() -> None:
+    (line,) = refusal({**SCENED, "passwordSeed": SEED}, seed=None)
+    assert line.startswith("passwordSeed: [hidden]: a secret stands in the file in clear text: ")
+
+
+def test_a_short_seed_fails_the_run_and_is_not_repeated() -> None:
+    with pytest.raises(InputError) as refused:
+        run_program(SCENED, seed="hunter2-hunter2")
+    assert str(refused.value).startswith("passwordSeed: [hidden]: a seed has at least 32 ")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_the_seed_is_handed_to_no_user() -> None:
+    lines = refusal(with_value(SCENED, "users[0].apiKey", "passwordSeed"))
+    assert lines == [
+        "users[0].apiKey: passwordSeed: the seed of all passwords is given to nobody: "
+        "give this secret a key of its own"
+    ]
 
 
 def test_no_kubernetes_object_escapes_the_environment() -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from fleet.errors import InputError
-from fleet.stackfile.reading import MAX_BYTES, load, locate
+from fleet.stackfile.project_file import MAX_BYTES, locate
+from fleet.stackfile.reading import load
 from fleet.stackfile.sealed import Seal
-from tests.support.stacks import SMALL, lines_of_file, text_of, unclear
+from fleet.stackfile.unsealing import unseal
+from tests.support.stacks import SMALL, lines_of_file, text_of, unclear, unsealed_lines
 
 WORD = "a passphrase of the test"
 
@@ -24,7 +26,7 @@ def seal() -> Seal:
 def lines_of_stack(stack: str, folder: Path) -> list[str]:
     """Return the problem lines of naming a stack."""
     try:
-        load(stack, folder, lambda: None)
+        load(stack, folder)
     except InputError as error:
         return [str(problem) for problem in error.problems]
     return []
@@ -133,7 +135,7 @@ def sealed_text(seal: Seal, value: str, salt: str | None = None) -> str:
 
 
 def test_a_secret_without_the_passphrase_is_told(seal: Seal, folder: Path) -> None:
-    assert lines_of_file(sealed_text(seal, seal.close("k")), folder) == [
+    assert unsealed_lines(sealed_text(seal, seal.close("k")), folder) == [
         "modelApiKey: [secret]: it cannot be read without the stack's passphrase: "
         "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE",
     ]
@@ -145,13 +147,13 @@ def test_the_passphrase_is_asked_for_only_when_there_is_a_secret(folder: Path) -
     def ask() -> str:
         raise AssertionError("asked")
 
-    assert load("test", folder, ask).secrets == {}
+    assert unseal("test", folder, ask) == {}
 
 
 @pytest.mark.parametrize("word", ["", "\udcff\udcfe"])
 def test_another_passphrase_is_told(word: str, seal: Seal, folder: Path) -> None:
     rule = "the passphrase is not this stack's, or the value is damaged"
-    assert lines_of_file(sealed_text(seal, seal.close("k")), folder, word) == [
+    assert unsealed_lines(sealed_text(seal, seal.close("k")), folder, word) == [
         f"modelApiKey: [secret]: {rule}: check PULUMI_CONFIG_PASSPHRASE, or set the secret anew",
     ]
 
@@ -166,7 +168,7 @@ def test_another_passphrase_is_told(word: str, seal: Seal, folder: Path) -> None
     ],
 )
 def test_a_damaged_salt_is_told(salt: str, rule: str, seal: Seal, folder: Path) -> None:
-    assert lines_of_file(sealed_text(seal, seal.close("k"), salt), folder, WORD) == [
+    assert unsealed_lines(sealed_text(seal, seal.close("k"), salt), folder, WORD) == [
         f"modelApiKey: [secret]: {rule}: check PULUMI_CONFIG_PASSPHRASE, or set the secret anew",
     ]
 
@@ -184,7 +186,7 @@ def test_every_damaged_secret_is_told_by_its_own_name(seal: Seal, folder: Path) 
     users = [{"id": f"u-{key.lower()}", "apiKey": key} for key in damaged]
     values = {**SMALL, "users": users, "modelApiKey": {"secure": good}}
     values |= {key: {"secure": text} for key, text in damaged.items()}
-    lines = lines_of_file(text_of(values, encryptionsalt=seal.salt_line), folder, WORD)
+    lines = unsealed_lines(text_of(values, encryptionsalt=seal.salt_line), folder, WORD)
     assert [line.partition(":")[0] for line in lines] == list(damaged)
     assert [unclear(line) for line in lines] == [[] for _ in damaged]
 
@@ -195,11 +197,12 @@ def test_secrets_stay_out_of_messages_and_of_the_printed_environment(
     secret = "hunter2-hunter2"  # noqa: S105 - made up
     text = sealed_text(seal, seal.close(secret))
     (folder / "Pulumi.test.yaml").write_text(text, encoding="utf-8")
-    environment = load("test", folder, lambda: WORD)
-    assert environment.secrets == {"modelApiKey": secret}
+    assert unseal("test", folder, lambda: WORD) == {"modelApiKey": secret}
+    environment = load("test", folder)
+    assert environment.secret_keys == {"modelApiKey"}
     assert secret not in repr(environment)
     assert secret not in str(environment)
     broken = text.replace("id: alice", "id: Alice!")
-    lines = lines_of_file(broken, folder, WORD)
+    lines = lines_of_file(broken, folder)
     assert lines
     assert not any(secret in line or WORD in line for line in lines)

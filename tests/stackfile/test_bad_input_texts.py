@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleet.stackfile.yaml_text import MAX_DEPTH, YamlError, parse_yaml
-from tests.support.stacks import corpus, lines_of_file, unclear
+from tests.support.stacks import corpus, lines_of_file, unclear, unsealed_lines
 
 CASES = corpus("texts.yaml")
 
@@ -18,6 +18,10 @@ def test_a_broken_text_is_told_in_clear_lines(case: dict[str, Any], tmp_path: Pa
     lines = lines_of_file(case["text"], tmp_path)
     assert lines == case["say"]
     assert [unclear(line) for line in lines] == [[] for _ in lines]
+    if not lines:
+        unsealed = unsealed_lines(case["text"], tmp_path, "a passphrase")
+        assert unsealed == case["say_unsealed"]
+        assert [unclear(line) for line in unsealed] == [[] for _ in unsealed]
 
 
 def test_a_text_may_be_as_deep_as_the_limit_and_no_deeper() -> None:

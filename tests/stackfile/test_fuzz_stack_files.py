@@ -17,16 +17,17 @@ from hypothesis import strategies as st
 
 from fleet.errors import InputError
 from fleet.manifests.pool import pool_objects
-from fleet.manifests.runtime import Given
+from fleet.manifests.runtime import RuntimeInputs
 from fleet.manifests.user import user_objects
 from fleet.names import PROJECT
 from fleet.plan.environment import make_plan
-from fleet.stackfile.reading import STRUCTURED_KEYS, load, parse_values
+from fleet.stackfile.reading import STRUCTURED_KEYS, load
 from tests.support.stacks import (
     FULL,
     SECRETS,
     SMALL,
     Values,
+    environment_of,
     shipped,
     shipped_values,
     text_of,
@@ -84,15 +85,15 @@ SECTIONS = st.one_of(st.sampled_from(STRUCTURED_KEYS), KEYS)
 def check(values: dict[str, Any], folder: Path) -> None:
     """Validate values; what is valid is carried through to its manifests."""
     try:
-        environment = parse_values("test", folder, values, SECRETS)
+        environment = environment_of(values, folder, SECRETS)
     except InputError as error:
         must_be_clear([str(problem) for problem in error.problems], str(values))
         return
-    plan = make_plan(environment, SECRETS)
+    plan = make_plan(environment)
     for pool in plan.pools:
         objects = pool_objects(pool)
         for user in pool.users:
-            objects += user_objects(user, plan.access, Given(image="a:b"))
+            objects += user_objects(user, plan.access, RuntimeInputs(image="a:b"))
         assert all(len(item["metadata"]["name"]) <= 63 for item in objects)
 
 
@@ -160,7 +161,7 @@ def read(text: str | bytes, folder: Path) -> list[str]:
     path = folder / "Pulumi.fuzz.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     try:
-        load("fuzz", folder, lambda: None)
+        load("fuzz", folder)
     except InputError as error:
         return [str(problem) for problem in error.problems]
     return []

@@ -44,7 +44,7 @@ def seal(project: Project, value: str = KEY, key: str = "modelApiKey") -> None:
 
 def test_a_sealed_value_is_read_back_and_stands_nowhere_in_clear(project: Project) -> None:
     seal(project)
-    assert project.environment().secrets == {"modelApiKey": KEY}
+    assert project.secrets() == {"modelApiKey": KEY}
     assert KEY not in project.file.read_text()
 
 
@@ -62,7 +62,7 @@ def test_sealing_again_replaces_the_value_in_its_line(project: Project) -> None:
     seal(project, "another-made-up-key")
     after = project.file.read_text().splitlines()
     assert [one == other for one, other in zip(before, after, strict=True)].count(False) == 1
-    assert project.environment().secrets == {"modelApiKey": "another-made-up-key"}
+    assert project.secrets() == {"modelApiKey": "another-made-up-key"}
 
 
 def test_a_value_sealed_over_several_lines_is_replaced_whole(project: Project) -> None:
@@ -73,9 +73,9 @@ def test_a_value_sealed_over_several_lines_is_replaced_whole(project: Project) -
     sealed = text[start:end].rpartition(" ")[2].rstrip("}")
     block = f"  opencode-fleet:modelApiKey:\n    secure: {sealed}"
     project.file.write_text(text[:start] + block + text[end:])
-    assert project.environment().secrets == {"modelApiKey": KEY}
+    assert project.secrets() == {"modelApiKey": KEY}
     seal(project, "another-made-up-key")
-    assert project.environment().secrets == {"modelApiKey": "another-made-up-key"}
+    assert project.secrets() == {"modelApiKey": "another-made-up-key"}
     assert sealed not in project.file.read_text()
 
 
@@ -84,7 +84,7 @@ def test_two_secrets_share_one_salt(project: Project) -> None:
     seal(project)
     seal(project, "second-key-of-nobody", key="aliceKey")
     assert project.file.read_text().count("encryptionsalt") == 1
-    assert project.environment().secrets == {
+    assert project.secrets() == {
         "modelApiKey": KEY,
         "aliceKey": "second-key-of-nobody",
     }
@@ -99,7 +99,7 @@ def test_the_same_value_is_never_sealed_the_same(project: Project) -> None:
 
 def test_a_line_end_on_standard_input_is_no_part_of_the_value(project: Project) -> None:
     seal(project, KEY + "\n")
-    assert project.environment().secrets["modelApiKey"] == KEY
+    assert project.secrets()["modelApiKey"] == KEY
 
 
 def refused(project: Project, key: str = "modelApiKey", value: str = KEY) -> str:

@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.stackfile.reading import load
 from fleet.stackfile.sealed import Seal, SealError
+from fleet.stackfile.unsealing import unseal
 from tests.support.stacks import SMALL, text_of
 
-VECTOR = Path(__file__).parents[1] / "support/corpus" / "sealed"
+VECTOR = Path(__file__).parents[1] / "support/corpus" / "sealed" / "Pulumi.vector.yaml"
 # Of the test file alone; its secrets are made up.
 WORD = "correct horse battery staple"
 SECRETS = {
@@ -36,7 +36,7 @@ def seal() -> Seal:
 
 
 def test_a_file_that_the_pulumi_command_wrote_is_read() -> None:
-    assert load("vector", VECTOR, lambda: WORD).secrets == SECRETS
+    assert unseal(str(VECTOR), Path(), lambda: WORD) == SECRETS
 
 
 def test_the_passphrase_opens_what_it_sealed_and_another_does_not(seal: Seal) -> None:

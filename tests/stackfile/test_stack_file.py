@@ -7,21 +7,25 @@ from pathlib import Path
 import pytest
 
 from fleet.errors import InputError
-from fleet.stackfile.reading import STRUCTURED_KEYS, load, mapping, parse_values
-from tests.support.stacks import FULL, SECRETS, SMALL, lines_of_file, shipped, text_of
+from fleet.stackfile.project_file import mapping
+from fleet.stackfile.reading import STRUCTURED_KEYS, load
+from tests.support.stacks import (
+    FULL,
+    SECRETS,
+    SMALL,
+    environment_of,
+    lines_of_file,
+    shipped,
+    text_of,
+)
 
 PROJECT = Path(__file__).parents[2]
-
-
-def no_passphrase() -> str | None:
-    """Answer for a file without secrets."""
-    return None
 
 
 @pytest.mark.parametrize("path", shipped(PROJECT), ids=lambda path: path.name)
 def test_a_shipped_file_is_valid(path: Path) -> None:
     name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
-    environment = load(name, PROJECT, no_passphrase)
+    environment = load(name, PROJECT)
     assert environment.name == name
     assert [user.id for user in environment.config.users] == ["alice", "bob"]
     assert set(environment.scenes) == {"coding", "research"}
@@ -30,7 +34,7 @@ def test_a_shipped_file_is_valid(path: Path) -> None:
 def test_a_file_is_read_with_all_it_refers_to(folder: Path) -> None:
     text = text_of({**FULL, "users": list[str]()})
     (folder / "Pulumi.test.yaml").write_text(text, encoding="utf-8")
-    environment = load("test", folder, no_passphrase)
+    environment = load("test", folder)
     assert environment.folder == folder
     assert list(environment.scenes) == ["coding"]
     assert ("AGENTS.md", "Work.\n") in environment.scenes["coding"].files
@@ -42,14 +46,14 @@ def test_keys_of_other_projects_are_left_alone(folder: Path) -> None:
 
 
 def test_values_of_the_engine_are_read_like_a_file(shared_folder: Path) -> None:
-    environment = parse_values("test", shared_folder, FULL, SECRETS)
-    assert environment.secrets == {}
+    environment = environment_of(FULL, shared_folder, SECRETS)
+    assert environment.secret_keys == SECRETS
     assert environment.config.users[0].id == "alice"
 
 
 def test_an_error_holds_its_problems_and_prints_them(shared_folder: Path) -> None:
     with pytest.raises(InputError) as caught:
-        parse_values("test", shared_folder, {"users": 5}, frozenset())
+        environment_of({"users": 5}, shared_folder)
     lines = [str(problem) for problem in caught.value.problems]
     assert len(lines) == 3
     assert str(caught.value) == "\n".join(lines)

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from fleet.manifests.pool import pool_objects
-from fleet.manifests.runtime import Given
+from fleet.manifests.runtime import RuntimeInputs
 from fleet.manifests.user import user_objects
-from fleet.plan.environment import Plan, PoolPlan, UserPlan, make_plan
+from fleet.plan.environment import Plan, PoolPlan, UserPlan, fingerprint, make_plan
+from fleet.plan.passwords import user_password
 from tests.support.stacks import FULL, SECRETS, SMALL, Values, environment_of, with_value, without
 
+# Made up, and the seed of no environment.
+SEED = "0123456789abcdef." + 43 * "A"
 IMAGE = "registry.example.com/team/runtime:src-0123456789abcdef"
 TLS: dict[str, dict[str, str]] = {
     "secret": {"tls": "secret", "tlsSecretName": "wildcard"},
@@ -93,14 +96,15 @@ class Deployed:
         return found
 
 
-def given_for(plan: Plan, **changes: Any) -> Given:
+def inputs_for(plan: Plan, **changes: Any) -> RuntimeInputs:
     """Return what objects take from outside the plan, without secret data."""
-    return Given(image=IMAGE, pull_secret=plan.pull_secret, **changes)
+    return RuntimeInputs(image=IMAGE, pull_secret=plan.pull_secret, **changes)
 
 
 def objects_of_user(plan: Plan, user: UserPlan, **changes: Any) -> list[dict[str, Any]]:
     """Return a user's objects as plain dicts."""
-    return [dict(item) for item in user_objects(user, plan.access, given_for(plan, **changes))]
+    changes.setdefault("password_fingerprint", fingerprint(user_password(user, SEED)))
+    return [dict(item) for item in user_objects(user, plan.access, inputs_for(plan, **changes))]
 
 
 def objects_of_pool(pool: PoolPlan) -> list[dict[str, Any]]:
@@ -112,7 +116,7 @@ def deploy(values: Values, folder: Path, secrets: frozenset[str] = SECRETS) -> D
     """Return what a stack file becomes; only secrets that it refers to count as sealed in it."""
     named = {user.get("apiKey") for user in values["users"]} | {"modelApiKey"}
     sealed = frozenset(secrets & named)
-    plan = make_plan(environment_of(values, folder, sealed), sealed)
+    plan = make_plan(environment_of(values, folder, sealed))
     objects = [item for pool in plan.pools for item in objects_of_pool(pool)]
     objects += [item for user in plan.users for item in objects_of_user(plan, user)]
     return Deployed(plan, objects)

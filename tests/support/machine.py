@@ -22,7 +22,17 @@ K3S = "#!/bin/sh\n# an invented k3s\nexit 0\n"
 K3S_SHA256 = hashlib.sha256(K3S.encode()).hexdigest()
 DISK_BYTES = 8 * 1024 * 1024
 
-_PACKAGES = {"nft": "nftables", "mkfs.ext4": "e2fsprogs", "blkid": "util-linux"}
+_PACKAGES = {
+    "nft": "nftables",
+    "mkfs.ext4": "e2fsprogs",
+    "mke2fs": "e2fsprogs",
+    "e2fsck": "e2fsprogs",
+    "dumpe2fs": "e2fsprogs",
+    "blkid": "util-linux",
+    "mkswap": "util-linux",
+    "unshare": "util-linux",
+    "losetup": "mount",
+}
 _LOGGED = ("systemctl", "swapoff", "modprobe", "sysctl", "sshd", "mount", "apt-get")
 # A folder is never a mount point of its own; the stand-in remembers what was mounted.
 _MOUNTPOINT = 'grep -qx "mount ${2#"$FLEET_ROOT"}" "$FLEET_CALLS.mounted"'
@@ -43,6 +53,7 @@ def bootstrap(**changes: object) -> Bootstrap:
         "k3s_urls": ("https://mirror.example.com/k3s",),
         "vpc_cidr": "172.20.0.0/16",
         "disk_serial": SERIAL,
+        "disk_may_be_formatted": True,
     }
     return Bootstrap(**(base | changes))  # type: ignore[arg-type]
 
@@ -113,6 +124,8 @@ def folder_machine(folder: Path) -> FolderMachine:
     _tool(machine.tools / "mountpoint", _MOUNTPOINT)
     _tool(machine.tools / "curl", _CURL)
     _tool(machine.tools / "sleep", "exit 0")
+    # The disk is a file here.
+    _tool(machine.tools / "blockdev", 'stat --dereference --format %s "$2"')
     (machine.tools / "calls.mounted").touch()
     (machine.tools / "download").write_text(K3S)
     (machine.root / "etc").mkdir(parents=True)

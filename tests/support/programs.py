@@ -7,8 +7,9 @@ import runpy
 from collections.abc import Mapping
 from pathlib import Path
 
+from fleet.names import SEED_KEY
+from tests.support.deployed import SEED
 from tests.support.recording import Engine, run
-from tests.support.small_fleet import engine
 from tests.support.stacks import Values, lay_scene
 
 ROOT = Path(__file__).parents[2]
@@ -30,11 +31,15 @@ def keys_of_engine(values: Values, secrets: Mapping[str, str]) -> dict[str, str]
 
 
 def run_program(
-    values: Values, secrets: Mapping[str, str] | None = None, *, preview: bool = False
+    values: Values,
+    secrets: Mapping[str, str] | None = None,
+    *,
+    preview: bool = False,
+    seed: str | None = SEED,
 ) -> Engine:
     """Run the program in the current folder; the environment is named `dev`."""
-    given = secrets or {}
-    made = engine(
+    given = {**({SEED_KEY: seed} if seed else {}), **(secrets or {})}
+    made = Engine(
         preview=preview,
         config={**keys_of_engine(values, given), "pulumi:disable-default-providers": "[]"},
         secret_keys=tuple(f"opencode-fleet:{key}" for key in given),

@@ -18,7 +18,7 @@ from pulumi import _types as sdk_types  # pyright: ignore[reportPrivateUsage]
 
 from tests.support.recorded import Recorded
 
-CHECKED_PACKAGES = frozenset({"alicloud", "command", "random", "tls"})
+CHECKED_PACKAGES = frozenset({"alicloud", "command", "tls"})
 _types = cast("Any", sdk_types)
 
 

@@ -1,4 +1,4 @@
-"""Plans for component tests, the providers they run under, and what mocks answer for a password."""
+"""Plans for component tests, the providers and the seed they run under."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import pulumi
 from components.environment import FleetEnvironment, FleetEnvironmentArgs
 from components.providers import ClusterApi, kubernetes_providers
 from fleet.plan.environment import Plan, make_plan
+from fleet.plan.passwords import derive_password
+from tests.support.deployed import SEED
 from tests.support.recorded import Recorded
 from tests.support.recording import Engine, run
 from tests.support.stacks import Values, environment_of, lay_scene
 
 IMAGE = "registry.example.com/runtime:src-1"
 KEYS = {"modelApiKey": "key of all", "aliceApiKey": "key of alice"}
-PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105 - a type token
 KUBERNETES = "kubernetes:"
 
 
-def password_of(user: str) -> str:
-    """Return the password the mocks make up for a user."""
-    return f"made-up-{user}"
+def password_of(user: str, environment: str = "test") -> str:
+    """Return the first password of a user of these tests."""
+    return derive_password(SEED, environment, user, 1)
 
 
 def plan_of(values: Values, folder: Path) -> Plan:
@@ -35,16 +36,7 @@ def plan_of(values: Values, folder: Path) -> Plan:
         lay_scene(folder / "scenes" / "coding")
     named = {user.get("apiKey") for user in values["users"]} | {"modelApiKey"}
     keys = frozenset(KEYS) & named if values.get("model") else frozenset[str]()
-    return make_plan(environment_of(values, folder, keys), keys)
-
-
-def engine(**settings: Any) -> Engine:
-    """Return an engine that makes passwords."""
-    return Engine(outputs={PASSWORD: _made_up}, **settings)
-
-
-def _made_up(found: Recorded) -> dict[str, str]:
-    return {"result": password_of(found.name.removesuffix("-password"))}
+    return make_plan(environment_of(values, folder, keys))
 
 
 def deploy(plan: Plan, *, preview: bool = False) -> Engine:
@@ -57,6 +49,7 @@ def deploy(plan: Plan, *, preview: bool = False) -> Engine:
             FleetEnvironmentArgs(
                 plan=plan,
                 image=pulumi.Output.from_input(IMAGE),
+                seed=pulumi.Output.secret(SEED),
                 api_keys={key: pulumi.Output.secret(value) for key, value in KEYS.items()},
                 keeper=providers.keeper,
             ),
@@ -65,7 +58,7 @@ def deploy(plan: Plan, *, preview: bool = False) -> Engine:
         pulumi.export("passwords", fleet.passwords)
         pulumi.export("retained", fleet.retained)
 
-    return run(program, engine(preview=preview))
+    return run(program, Engine(preview=preview))
 
 
 def objects(made: Engine) -> list[Recorded]:
@@ -79,17 +72,17 @@ def notes(item: Recorded) -> dict[str, str]:
 
 
 def as_manifest(item: Recorded) -> dict[str, Any]:
-    """Return a recorded object as a manifest: without Pulumi's own marks, Secrets in text."""
-    manifest = {key: value for key, value in item.inputs.items() if key != "data"}
+    """Return a recorded object as a manifest, without Pulumi's own marks."""
+    manifest = dict(item.inputs)
     kept = {key: text for key, text in notes(item).items() if "pulumi.com/" not in key}
     metadata = {key: value for key, value in manifest["metadata"].items() if key != "annotations"}
     manifest["metadata"] = {**metadata, "annotations": kept} if kept else metadata
-    data: dict[str, str] | None = item.inputs.get("data")
-    if data is not None and item.inputs["kind"] == "Secret":
-        manifest["stringData"] = {k: base64.b64decode(v).decode() for k, v in data.items()}
-    elif data is not None:
-        manifest["data"] = data
     return manifest
+
+
+def secret_texts(item: Recorded) -> dict[str, str]:
+    """Return what a recorded Secret holds, in clear."""
+    return {key: base64.b64decode(text).decode() for key, text in item.inputs["data"].items()}
 
 
 def is_kept(item: Recorded) -> bool:

@@ -14,7 +14,8 @@ import yaml
 from fleet.errors import InputError
 from fleet.names import PROJECT
 from fleet.stackfile.config import StackConfig
-from fleet.stackfile.reading import Environment, load, parse_values
+from fleet.stackfile.reading import Environment, Written, load, read
+from fleet.stackfile.unsealing import unseal
 
 Values = dict[str, Any]
 
@@ -155,18 +156,28 @@ def text_of(values: Mapping[str, object], **others: object) -> str:
 def lines_of(values: Values, folder: Path, secrets: frozenset[str] = frozenset()) -> list[str]:
     """Return the problem lines of values, none when they are valid."""
     try:
-        parse_values("test", folder, values, secrets)
+        environment_of(values, folder, secrets)
     except InputError as error:
         return [str(problem) for problem in error.problems]
     return []
 
 
-def lines_of_file(text: str | bytes, folder: Path, passphrase: str | None = None) -> list[str]:
+def lines_of_file(text: str | bytes, folder: Path) -> list[str]:
     """Return the problem lines of `Pulumi.test.yaml` with this content, none when it is valid."""
     data = text if isinstance(text, bytes) else text.encode()
     (folder / "Pulumi.test.yaml").write_bytes(data)
     try:
-        load("test", folder, lambda: passphrase)
+        load("test", folder)
+    except InputError as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+def unsealed_lines(text: str, folder: Path, passphrase: str | None = None) -> list[str]:
+    """Return the problem lines of opening the secrets of a stack file with this content."""
+    (folder / "Pulumi.test.yaml").write_text(text, encoding="utf-8")
+    try:
+        unseal("test", folder, lambda: passphrase)
     except InputError as error:
         return [str(problem) for problem in error.problems]
     return []
@@ -176,7 +187,7 @@ def environment_of(
     values: Values, folder: Path, secrets: frozenset[str] = frozenset()
 ) -> Environment:
     """Return the environment `test` of valid values."""
-    return parse_values("test", folder, values, secrets)
+    return read(Written(name="test", folder=folder, values=values, sealed=secrets))
 
 
 def shipped(folder: Path) -> list[Path]:

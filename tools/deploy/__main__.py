@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fleet.cli.shell import cluster_of, passphrase, reported, warn
+from fleet.cli.shell import cluster_of, reported, warn
 from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.reading import Environment, load
 from tools.deploy import bundled, pulumi
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("-s", "--stack", default="dev")
     options = parser.parse_args()
     with reported():
-        environment = load(options.stack, Path.cwd(), passphrase)
+        environment = load(options.stack, Path.cwd())
         try:
             (up if options.action == "up" else down)(environment, options.stack)
         except StepError as error:

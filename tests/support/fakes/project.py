@@ -18,6 +18,7 @@ from fleet.cli.main import app
 from fleet.cluster.kubectl import Kubectl, Reply
 from fleet.plan.environment import Plan, UserPlan, make_plan
 from fleet.stackfile.reading import Environment, load
+from fleet.stackfile.unsealing import unseal
 from tests.support.fakes import kubectl as fake_kubectl
 
 IMAGE = "opencode-fleet/runtime:t1"
@@ -71,7 +72,11 @@ class StackFolder:
 
     def environment(self) -> Environment:
         """Read the stack file."""
-        return load("t", self.folder, lambda: PASSPHRASE)
+        return load("t", self.folder)
+
+    def secrets(self) -> dict[str, str]:
+        """Open the stack file's secrets."""
+        return unseal("t", self.folder, lambda: PASSPHRASE)
 
     def plan(self) -> Plan:
         """Plan the environment."""

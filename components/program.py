@@ -1,0 +1,77 @@
+"""The Pulumi program: stack file -> plan -> components -> outputs. It wires and decides nothing.
+
+The same function serves `__main__.py`, which plain `pulumi` runs, and `fleet up`. What it knows of
+the world around it is handed in; only secret values it asks the engine for, which has them sealed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import pulumi
+
+from components.environment import FleetEnvironment, FleetEnvironmentArgs
+from components.image import RuntimeImage, RuntimeImageArgs
+from components.placement import declare_target
+from components.providers import kubernetes_providers
+from fleet import __version__
+from fleet.errors import InputError
+from fleet.images.tags import image_tags
+from fleet.names import PROJECT, SEED_KEY
+from fleet.plan.environment import make_plan
+from fleet.stackfile.program_input import read_engine, with_image
+from fleet.stackfile.reading import Environment
+from fleet.values.secrecy import missing_seed
+
+
+def declare_stack(
+    name: str,
+    folder: Path,
+    config: Mapping[str, str],
+    secret_keys: Collection[str],
+    variables: Mapping[str, str],
+) -> None:
+    """Declare an environment and export its outputs; raise RunError with every broken rule.
+
+    `folder` is the project's and the one to run in. `config` and `secret_keys` are the engine's,
+    with full keys. Of `variables`, the process's: `FLEET_IMAGE` names an image that the cluster
+    already holds and that is used instead of the stack file's; `FLEET_BUILD_NETWORK` is the network
+    of build steps on a Docker daemon without a bridge (`host`); a cloud reads its credentials.
+    """
+    try:
+        environment = read_engine(name, folder, config, secret_keys)
+        if SEED_KEY not in environment.secret_keys:
+            raise InputError([missing_seed()])
+        settings = with_image(environment.config.image, variables.get("FLEET_IMAGE"))
+    except InputError as error:
+        raise pulumi.RunError(str(error)) from None
+    plan = make_plan(environment)
+    target = declare_target(plan.environment, environment.config, variables)
+    providers = kubernetes_providers(target.api)
+    tags = image_tags(settings, folder / "image", __version__)
+    network = variables.get("FLEET_BUILD_NETWORK")
+    image = RuntimeImage("runtime", RuntimeImageArgs(image=settings, tags=tags, network=network))
+    sealed = _sealed(environment)
+    fleet = FleetEnvironment(
+        plan.environment,
+        FleetEnvironmentArgs(
+            plan=plan,
+            image=target.delivered(settings, image.reference),
+            seed=sealed[SEED_KEY],
+            api_keys=sealed,
+            keeper=providers.keeper,
+        ),
+        pulumi.ResourceOptions(provider=providers.main),
+    )
+    outputs = target.declare_services(providers, fleet, sealed)
+    for key in ("urls", "usernames", "passwords", "namespaces", "retained"):
+        outputs[key] = getattr(fleet, key)
+    for key, value in {**outputs, "imageRef": image.reference}.items():
+        pulumi.export(key, value)
+
+
+def _sealed(environment: Environment) -> dict[str, pulumi.Output[str]]:
+    """Return the stack file's secrets, by top-level key."""
+    config = pulumi.Config(PROJECT)
+    return {key: config.require_secret(key) for key in sorted(environment.secret_keys)}
