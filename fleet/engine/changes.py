@@ -17,8 +17,7 @@ from fleet.engine.events import Inputs, Step, owner_of, part, place_of
 from fleet.engine.restarts import Topics, changed_topics, reason, topics_of
 from fleet.engine.shared_changes import GONE, MADE, REPLACED, environment_line, pool_lines, verb
 from fleet.errors import shown
-from fleet.manifests.user import DISPLAY_NAME
-from fleet.names import PREFIX
+from fleet.names import DISPLAY_NAME, PREFIX
 
 # A person reads so many names; the rest is a number, and `--json` has them all.
 _NAMED = 12
