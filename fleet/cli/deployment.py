@@ -63,6 +63,7 @@ from fleet.values.secrecy import missing_seed
 
 _LISTED = 40
 _OBJECTS_A_USER = 5
+_PROVIDERS = 2
 _GOES_ON = "the rest was done; mend the cause and run this again: it goes on from here"
 
 
@@ -399,7 +400,7 @@ class Deployment:
         return inline_program(self.environment.folder, variables)
 
     def _watch(self, progress: Progress, known: Found | None = None) -> EngineWatch:
-        objects = sum(
+        objects = _PROVIDERS + sum(
             len(pool_objects(pool)) + _OBJECTS_A_USER * len(pool.users) for pool in self.plan.pools
         )
         if known is not None:
