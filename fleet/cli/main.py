@@ -17,16 +17,17 @@ from fleet.cli import engine as cli_engine
 from fleet.cli import runtimes as cli_runtimes
 from fleet.cli.options import Image, Stack
 from fleet.cli.shell import (
-    need_existing,
     read_environment,
     reported,
     run,
     say,
     unsealed,
 )
+from fleet.errors import InputError, Problem
 from fleet.images.tags import resolve_image
 from fleet.manifests.render import RenderInputs, as_stream, rendered_files, write_files
 from fleet.plan.environment import make_plan
+from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.reading import Environment
 from fleet.stackfile.schema import schema_text
 
@@ -74,7 +75,7 @@ def render(
     """Write the environment's manifests as YAML; no secret value unless asked."""
     with reported():
         environment = read_environment(stack)
-        need_existing(environment)
+        _need_existing(environment)
         reference = _image(environment, image)
         inputs = RenderInputs(image=reference, secrets=unsealed(stack), with_secrets=with_secrets)
         files = rendered_files(make_plan(environment), inputs)
@@ -88,6 +89,14 @@ def render(
             else ("Secrets in them have no data")
         )
         say(f"{out}: {count} files and kustomization.yaml; {told}")
+
+
+def _need_existing(environment: Environment) -> None:
+    """Raise InputError for a cluster whose image and certificates only the engine can bring."""
+    cluster = environment.config.cluster
+    if not isinstance(cluster, ExistingCluster):
+        rule = "what this kind of cluster needs beside manifests is not rendered"
+        raise InputError([Problem("cluster.kind", cluster.kind, rule, "deploy it with fleet up")])
 
 
 def _image(environment: Environment, given: str | None) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.cluster.client import Cluster
-from fleet.cluster.kubectl import Kubectl, find_kubectl
+from fleet.engine import settings
 from fleet.errors import FleetError, InputError, Problem
 from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.reading import Environment, load
@@ -23,6 +23,8 @@ from fleet.stackfile.unsealing import unseal
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 _GC_THRESHOLD = 100_000
+# The narrowest last column of a table; a terminal without room for it wraps the lines itself.
+_FOLDED = 20
 
 
 def say(text: str, *, now: bool = False) -> None:
@@ -44,25 +46,33 @@ def say_json(value: Mapping[str, Any]) -> None:
 
 
 def say_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: fitted to the terminal of a person, plain columns into a pipe."""
-    if not sys.stdout.isatty():
-        lines = [head, *rows]
-        widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-        for line in lines:
-            cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-            say("  ".join(cells).rstrip())
+    """Print a table: plain columns into a pipe; for a person the last one folds to the terminal."""
+    lines = [head, *rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
+    if sys.stdout.isatty():
+        _show_table(head, rows, sum(widths[:-1]) + 2 * len(widths))
         return
+    for line in lines:
+        cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+        say("  ".join(cells).rstrip())
+
+
+def _show_table(head: Sequence[str], rows: Sequence[Sequence[str]], fixed: int) -> None:
     # Half a second to import, and a pipe needs none of it.
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in head:
-        table.add_column(Text(title), overflow="fold")
+    for title in head[:-1]:
+        # A link that is cut or folded cannot be opened.
+        table.add_column(Text(title), no_wrap=True)
+    table.add_column(Text(head[-1]), overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, fixed + _FOLDED)
+    console.print(table)
 
 
 @contextmanager
@@ -124,20 +134,8 @@ def unsealed(stack: str) -> dict[str, str]:
 
 
 def passphrase() -> str | None:
-    """Return the passphrase of the stack's secrets from where Pulumi looks for it."""
-    word = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
-    if word is not None:
-        return word
-    file = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
-    if not file:
-        return None
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        rule, change = f"cannot be read ({why})", "mend the path, its rights or its content"
-        problem = Problem("PULUMI_CONFIG_PASSPHRASE_FILE", file, rule, change)
-        raise InputError([problem]) from None
+    """Return the passphrase of the stack's secrets from where Pulumi looks for it, else ours."""
+    return settings.passphrase(os.environ)
 
 
 def cluster_of(
@@ -164,26 +162,6 @@ def cluster_of(
     found = Cluster.open(context, kubeconfig=content)
     found.ready()
     return found
-
-
-def kubectl_of(environment: Environment, context: str | None) -> Kubectl:
-    """Return kubectl for an environment's cluster; `context` overrides the stack file's."""
-    cluster = environment.config.cluster
-    if context is None:
-        if not isinstance(cluster, ExistingCluster):
-            rule = "the stack made this cluster, and its kubeconfig is not at hand"
-            change = "give --context of the kubeconfig that Pulumi exported"
-            raise InputError([Problem("cluster.kind", cluster.kind, rule, change)])
-        context = cluster.context
-    return Kubectl(program=find_kubectl(), context=context)
-
-
-def need_existing(environment: Environment) -> None:
-    """Raise InputError unless `fleet apply` covers the environment's kind of cluster."""
-    if not isinstance(environment.config.cluster, ExistingCluster):
-        rule = "fleet apply and destroy cover clusters of kind existing only"
-        change = "use pulumi up and pulumi destroy"
-        raise InputError([Problem("cluster.kind", environment.config.cluster.kind, rule, change)])
 
 
 def interactive() -> bool:

@@ -1,30 +1,33 @@
-"""A deployment from beginning to end: checks, seed, way back, engine, what comes after it.
+"""A deployment from beginning to end: checks, way back, engine, what comes after it.
 
-Nothing is touched before everything that can be checked has been. Leaves out: asking the operator
-and printing (`cli.engine`).
+Nothing is touched before everything that can be checked has been. Leaves out: asking the operator,
+sealing the seed, printing (`cli.deployment`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pulumi.automation.events import EngineEvent
 
 from fleet.cluster.client import Cluster, Live
 from fleet.cluster.owned import RETAINED_KINDS, Key, owned
+from fleet.cluster.runtimes import restart
 from fleet.engine.claims import claim_problems
+from fleet.engine.drift import Drift, find_drift
 from fleet.engine.ownership import identities, refuse_foreign
-from fleet.engine.recovery import Recovery, recover, settle
-from fleet.engine.seed import Origin, Seed, choose_seed, remember_seed
+from fleet.engine.recovery import Recovery, changed_secrets, delete_unknown, recover
+from fleet.engine.seed import Seed, choose_seed
 from fleet.engine.stack import EngineStack, Program, RunFailedError
 from fleet.engine.state import NOTHING, State
 from fleet.errors import InputError
+from fleet.names import slug
 from fleet.plan.environment import Plan
 
 Listener = Callable[[EngineEvent], None]
-_NAMED = 3
+_RESTART_SECONDS = 180.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +39,10 @@ class Found:
     live: Mapping[Key, Live] | None
     """The environment's objects; None where there is no cluster yet."""
     seed: Seed
+
+    def drift(self, environment: str) -> Drift:
+        """Return how the cluster differs from the state."""
+        return find_drift(environment, self.state or NOTHING, self.live or {})
 
 
 @dataclass(kw_only=True, slots=True)
@@ -49,8 +56,9 @@ class Outcome:
     deleted: list[str] = field(default_factory=list[str])
     """Objects of ours that neither a state nor the stack file knew."""
     restarted: list[str] = field(default_factory=list[str])
-    failed: bool = False
-    """Whether the engine ended with errors; its events say which."""
+    """Users whose pod may have read a Secret that somebody had edited."""
+    error: str | None = None
+    """What ended the engine with an error; its events say more."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome for `--json`."""
@@ -63,7 +71,7 @@ class Outcome:
 
 
 def look(
-    stack: EngineStack, cluster: Cluster | None, plan: Plan, secrets: Mapping[str, str]
+    stack: EngineStack, cluster: Cluster | None, plan: Plan, written_seed: str | None
 ) -> Found:
     """Find out what there is, and refuse what cannot work; nothing is touched.
 
@@ -73,7 +81,7 @@ def look(
     stack.clear_dead_locks()
     live = owned(cluster, plan.environment) if cluster is not None else None
     known = identities(live or {})
-    seed = choose_seed(plan.environment, secrets, stack.settings.data, known.values())
+    seed = choose_seed(plan.environment, written_seed, stack.settings.data, known.values())
     if cluster is not None and live is not None:
         refuse_foreign(cluster, plan, live, seed.identity)
         problems = claim_problems(plan, live)
@@ -82,52 +90,57 @@ def look(
     return Found(state=stack.state(), live=live, seed=seed)
 
 
-def deploy(  # noqa: PLR0913 - each is a thing of its own
-    stack: EngineStack,
-    cluster: Cluster | None,
-    program: Program,
-    found: Found,
-    listen: Listener,
-    tell: Callable[[str], None],
-) -> Outcome:
-    """Run the engine, with the way back before it and what nobody knows deleted after it."""
-    outcome = Outcome()
-    recovery = Recovery()
-    if found.state is None:
-        stack.create(None)
-    if cluster is not None and found.live is not None:
-        state = found.state or NOTHING
-        recovery = recover(stack, cluster, state, found.live, _ignore)
-        outcome.put_back = [str(key) for key in (*recovery.missing, *recovery.edited)]
-        if outcome.put_back:
-            tell(f"deleted or edited by somebody, put back: {_named(outcome.put_back)}")
-        if recovery.unknown:
-            tell(f"ours, but unknown to the engine, taken over: {_named(recovery.unknown)}")
+def prepare(
+    stack: EngineStack, cluster: Cluster | None, found: Found, tell: Callable[[str], None]
+) -> Recovery:
+    """Find the way back from whatever happened since the last run; say what it is."""
+    if cluster is None or found.live is None:
+        return Recovery()
+    recovery = recover(stack, cluster, found.state or NOTHING, found.live, _ignore)
+    put_back = [*recovery.missing, *recovery.edited]
+    if put_back:
+        tell(f"deleted or edited by somebody, put back: {named(put_back)}")
+    if recovery.unknown:
+        tell(f"ours, but unknown to the engine, taken over: {named(recovery.unknown)}")
+    return recovery
+
+
+def run(stack: EngineStack, program: Program, recovery: Recovery, listen: Listener) -> Outcome:
+    """Run the engine; an error of it is in the outcome."""
+    outcome = Outcome(put_back=[str(key) for key in (*recovery.missing, *recovery.edited)])
     try:
         stack.up(program, listen, recovery.variables)
-    except RunFailedError:
-        outcome.failed = True
-    if cluster is not None and not outcome.failed:
-        deleted, outcome.restarted = settle(stack, cluster, recovery)
-        outcome.deleted = [str(key) for key in deleted]
-        gone = set(deleted)
-        outcome.taken_over = [str(key) for key in recovery.unknown if key not in gone]
+    except RunFailedError as error:
+        outcome.error = str(error)
     return outcome
 
 
-def keep_seed(stack: EngineStack, environment: str, seed: Seed) -> None:
-    """Remember a seed that was made or found here."""
-    if seed.origin is Origin.MADE:
-        remember_seed(environment, stack.settings.data, seed.text)
+def settle(
+    stack: EngineStack, cluster: Cluster, plan: Plan, recovery: Recovery, outcome: Outcome
+) -> None:
+    """After a run that worked: delete what nobody knows, restart who may hold an old password."""
+    gone = delete_unknown(stack, cluster, recovery.unknown)
+    outcome.deleted = [str(key) for key in gone]
+    outcome.taken_over = [str(key) for key in recovery.unknown if key not in set(gone)]
+    changed = changed_secrets(cluster, recovery.secrets)
+    for user in plan.users:
+        if user.active and slug(user.id) in changed:
+            restart(cluster, user, _RESTART_SECONDS, _report_nothing)
+            outcome.restarted.append(user.id)
 
 
-def destroy(stack: EngineStack, listen: Listener) -> bool:
-    """Delete all that is not retained; return whether all of it went."""
-    try:
-        stack.destroy(listen)
-    except RunFailedError:
-        return False
-    return True
+def destroy(stack: EngineStack, cluster: Cluster | None, found: Found, listen: Listener) -> Outcome:
+    """Delete all that is not retained, what no state knows too."""
+    outcome = Outcome()
+    if found.state is not None:
+        try:
+            stack.destroy(listen)
+        except RunFailedError as error:
+            outcome.error = str(error)
+    if cluster is not None and outcome.error is None:
+        left = replace(found, state=None, live=owned(cluster, stack.name)).drift(stack.name).unknown
+        outcome.deleted = [str(key) for key in delete_unknown(stack, cluster, left)]
+    return outcome
 
 
 def retained(live: Mapping[Key, Live]) -> list[str]:
@@ -135,11 +148,19 @@ def retained(live: Mapping[Key, Live]) -> list[str]:
     return sorted(str(key) for key in live if key.kind in RETAINED_KINDS)
 
 
+_NAMED = 3
+
+
+def named(items: Sequence[object]) -> str:
+    """Return objects as part of a line: some by name, the rest as a number."""
+    more = len(items) - _NAMED
+    listed = ", ".join(str(item) for item in items[:_NAMED])
+    return f"{listed} and {more} more" if more > 0 else listed
+
+
 def _ignore(event: EngineEvent) -> None:
     del event
 
 
-def _named(items: Sequence[object]) -> str:
-    more = len(items) - _NAMED
-    listed = ", ".join(str(item) for item in items[:_NAMED])
-    return f"{listed} and {more} more" if more > 0 else listed
+def _report_nothing(step: str, done: int, total: int, waiting: Sequence[str] = ()) -> None:
+    del step, done, total, waiting

@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from fleet.cluster.client import Cluster, Live
 from fleet.cluster.owned import Key, labels_of, notes_of
 from fleet.errors import ClusterError, shown
-from fleet.names import LABEL_ENVIRONMENT, PREFIX
+from fleet.names import IDENTITY, LABEL_ENVIRONMENT
 from fleet.plan.environment import Plan
-
-IDENTITY = f"{PREFIX}/identity"
 
 
 def identities(live: Mapping[Key, Live]) -> dict[str, str]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from fleet.cluster.client import Cluster, Live
 from fleet.cluster.owned import RETAINED_KINDS, Key, labels_of, owned
@@ -40,7 +40,7 @@ class Recovery:
     """Objects that somebody edited; they are put back, Secrets by the run."""
     unknown: tuple[Key, ...] = ()
     """Objects of ours that the state did not hold."""
-    secrets: Mapping[Key, Live] | None = None
+    secrets: Mapping[Key, Live] = field(default_factory=dict[Key, Live], repr=False)
     """Users' Secrets that were edited, as they were found."""
 
     @property
@@ -123,49 +123,32 @@ def _reread(
         stack.refresh(on_event, urns or [f"urn:pulumi:{stack.name}::none::none:none:None::none"])
 
 
-def settle(stack: EngineStack, cluster: Cluster, recovery: Recovery) -> tuple[list[Key], list[str]]:
-    """After a run that worked: delete what nobody knows, restart who holds an old password.
-
-    Returns what was deleted, and the users that were restarted.
-    """
-    deleted: list[Key] = []
-    if recovery.unknown:
-        state = stack.state()
-        live = owned(cluster, stack.name)
-        known = (state or NOTHING).objects
-        deleted = [key for key in recovery.unknown if key not in known and key in live]
-        for key in deleted:
-            kind, name, namespace = key.address
-            cluster.delete(kind, name, namespace, uid=live[key]["metadata"]["uid"])
-        if state is not None:
-            release_fields(cluster, stale_managers(state, live))
-    return deleted, _restart_changed(cluster, recovery.secrets or {})
+def delete_unknown(stack: EngineStack, cluster: Cluster, unknown: Iterable[Key]) -> list[Key]:
+    """Delete those of some objects that the state does not know now either; return which."""
+    keys = list(unknown)
+    if not keys:
+        return []
+    state = stack.state() or NOTHING
+    live = owned(cluster, stack.name)
+    deleted = [key for key in keys if key not in state.objects and key in live]
+    for key in deleted:
+        kind, name, namespace = key.address
+        cluster.delete(kind, name, namespace, uid=live[key]["metadata"]["uid"])
+    release_fields(cluster, stale_managers(state, live))
+    return deleted
 
 
-def _restart_changed(cluster: Cluster, before: Mapping[Key, Live]) -> list[str]:
-    """Restart users whose pod may have read a Secret that somebody had edited."""
-    restarted: list[str] = []
-    for key, old in before.items():
-        user = labels_of(old).get(LABEL_USER)
-        new = cluster.get(*key.address)
-        if user is None or new is None or _data(old) == _data(new):
-            continue
-        deployment = cluster.get("deployments", key.name, key.namespace)
-        if deployment is None or not deployment["spec"].get("replicas", 1):
-            continue
-        cluster.patch("deployments", key.name, _restart_mark(), key.namespace)
-        restarted.append(user)
-    return restarted
+def changed_secrets(cluster: Cluster, before: Mapping[Key, Live]) -> set[str]:
+    """Return the users (as their label has them) whose Secret holds other data than before."""
+    return {
+        labels_of(old)[LABEL_USER]
+        for key, old in before.items()
+        if LABEL_USER in labels_of(old) and _data(cluster.get(*key.address)) != _data(old)
+    }
 
 
-def _data(secret: Live) -> dict[str, str]:
-    return cast("dict[str, str]", secret.get("data") or {})
-
-
-def _restart_mark() -> dict[str, Any]:
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    annotations = {"kubectl.kubernetes.io/restartedAt": now}
-    return {"spec": {"template": {"metadata": {"annotations": annotations}}}}
+def _data(secret: Live | None) -> object:
+    return secret.get("data") if secret is not None else None
 
 
 def stale_managers(state: State, live: Mapping[Key, Live]) -> dict[Key, tuple[str, list[str]]]:

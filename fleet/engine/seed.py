@@ -6,13 +6,13 @@ clone of the project on this machine finds it. Leaves out: what is derived from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
 from fleet.engine.settings import write_private
-from fleet.plan.passwords import SEED_KEY, identity_of, new_seed
+from fleet.plan.passwords import identity_of, new_seed
 
 
 class Origin(Enum):
@@ -37,13 +37,13 @@ class Seed:
 
 
 def choose_seed(
-    environment: str, secrets: Mapping[str, str], data: Path, identities: Iterable[str]
+    environment: str, written: str | None, data: Path, identities: Iterable[str]
 ) -> Seed:
     """Return the seed of an environment; a new one where there is none anywhere.
 
-    `identities` are what the cluster says: a remembered seed of another identity does not count.
+    `written` is the stack file's. `identities` are what the cluster says: a remembered seed of
+    another identity does not count.
     """
-    written = secrets.get(SEED_KEY)
     if written is not None:
         return Seed(text=written, origin=Origin.STACK_FILE)
     wanted = set(identities)

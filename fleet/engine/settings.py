@@ -27,12 +27,8 @@ _FOLDER = "opencode-fleet"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineSettings:
-    """What every run of the engine is started with."""
+    """Where state and passphrase are."""
 
-    program: Path
-    """Pulumi's command line."""
-    built: bool
-    """Whether it was built here: its provider stands beside it, and no other can be had."""
     backend: str | None
     """URL of the state; None where a `pulumi login` of the operator says it."""
     data: Path
@@ -46,21 +42,23 @@ class EngineSettings:
         return file_path(self.backend) if self.backend else None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engine:
+    """Pulumi's command line."""
+
+    program: Path
+    variables: Mapping[str, str]
+    """Environment variables that it needs."""
+
+
 def engine_settings(environ: Mapping[str, str]) -> EngineSettings:
-    """Return the settings of this machine; raise EngineError when there is no engine.
+    """Return where state and passphrase of this machine are.
 
     Makes the passphrase where none was ever made: losing it loses the secrets of a stack file,
     never a workspace.
     """
-    program = find_program(environ)
-    built = program.with_name(PROVIDER).exists()
     data = data_folder(environ)
     variables = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
-    if built:
-        # Five attempts at a download that cannot work hide which provider is missing.
-        variables["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
-        folders = (str(program.parent), environ.get("PATH", os.defpath))
-        variables["PATH"] = os.pathsep.join(folders)
     backend = environ.get(BACKEND)
     if backend is None and not logged_in(environ):
         state = data / "pulumi"
@@ -68,8 +66,23 @@ def engine_settings(environ: Mapping[str, str]) -> EngineSettings:
         backend = variables[BACKEND] = f"file://{state}"
     if not _has_passphrase(environ):
         variables[WORD_FILE] = str(_passphrase_file(data))
-    return EngineSettings(
-        program=program, built=built, backend=backend, data=data, variables=variables
+    return EngineSettings(backend=backend, data=data, variables=variables)
+
+
+def find_engine(environ: Mapping[str, str]) -> Engine:
+    """Return the engine of this machine; raise EngineError when there is none."""
+    program = find_program(environ)
+    if not program.with_name(PROVIDER).exists():
+        return Engine(program=program, variables={})
+    # Built here: its provider stands beside it, and no other can be had. Five attempts at a
+    # download that cannot work would hide which one is missing.
+    folders = (str(program.parent), environ.get("PATH", os.defpath))
+    return Engine(
+        program=program,
+        variables={
+            "PATH": os.pathsep.join(folders),
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        },
     )
 
 

@@ -24,7 +24,7 @@ from pulumi.automation.events import EngineEvent
 
 from fleet.engine.command import EngineCommand
 from fleet.engine.locks import clear_dead_locks, told_refusal
-from fleet.engine.settings import EngineSettings
+from fleet.engine.settings import Engine, EngineSettings
 from fleet.engine.state import State, read_state
 from fleet.errors import EngineError
 
@@ -123,6 +123,10 @@ class EngineStack:
         text = self._must(["stack", "output", "--json", "--show-secrets", "--stack", self.name])
         return cast("dict[str, Any]", json.loads(text))
 
+    def secret(self, key: str) -> str:
+        """Return a secret of the stack file in clear, by whatever provider it names."""
+        return self._must(["config", "get", key, "--stack", self.name]).rstrip("\n")
+
     def set_secret(self, key: str, value: str) -> None:
         """Seal a secret into the stack file, by whatever provider it names."""
         arguments = ["config", "set", key, "--secret", "--stack", self.name]
@@ -203,7 +207,7 @@ class EngineStack:
         except ConcurrentUpdateError as error:
             raise told_refusal(self.name, str(error)) from None
         except CommandError as error:
-            raise RunFailedError(str(error)) from None
+            raise RunFailedError(_last_line(str(error))) from None
 
     def _must(self, arguments: list[str], stdin: str | None = None) -> str:
         text = self._ask(arguments, stdin)
@@ -235,9 +239,10 @@ def _last_line(text: str) -> str:
 
 @contextmanager
 def engine_stack(
-    place: Place, settings: EngineSettings, on_interrupt: Callable[[], None]
+    place: Place, settings: EngineSettings, engine: Engine, on_interrupt: Callable[[], None]
 ) -> Generator[EngineStack]:
     """Yield the stack of an environment."""
-    command = EngineCommand(settings.program, on_interrupt, settings.variables)
+    variables = {**settings.variables, **engine.variables}
+    command = EngineCommand(engine.program, on_interrupt, variables)
     with work_folder(place) as folder:
         yield EngineStack(name=place.name, settings=settings, command=command, folder=folder)
