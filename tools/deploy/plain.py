@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 
-from fleet.names import namespace_name
+from fleet.names import FIELD_MANAGER, namespace_name
 from fleet.stackfile.reading import Environment
 from tools.deploy.steps import StepError, fleet, kubectl, run, tell
 
@@ -27,7 +27,8 @@ def up(environment: Environment, stack: str, image: str | None) -> None:
     rendered = fleet("render", "-s", stack, "-o", "-", "--with-secrets", *chosen)
     program = kubectl(environment)
     with subprocess.Popen(rendered, stdout=subprocess.PIPE) as source:
-        command = [*program, "apply", "--server-side", "--force-conflicts", "-f", "-"]
+        manager = f"--field-manager={FIELD_MANAGER}"
+        command = [*program, "apply", "--server-side", "--force-conflicts", manager, "-f", "-"]
         applied = subprocess.run(
             command, stdin=source.stdout, stdout=subprocess.DEVNULL, check=False
         )
