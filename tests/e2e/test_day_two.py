@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness.environment import Environment
+from tests.e2e.harness.environment import Environment, changes_of
 from tests.e2e.harness.making import Maker
 
 pytestmark = pytest.mark.e2e
@@ -26,9 +26,8 @@ def repaired(environment: Environment, kind: str, name: str) -> None:
     """Apply: it must repair the one object and bring everybody back."""
     bens = environment.uids()["ben"]
     outcome = environment.up()
-    assert any(item.startswith(kind) and item.endswith(name) for item in outcome["applied"]), (
-        outcome["applied"]
-    )
+    put_back = outcome["putBack"]
+    assert any(item.startswith(kind) and item.endswith(name) for item in put_back), outcome
     environment.ready("ann")
     environment.workspace("ann").healthy()
     assert environment.uids()["ben"] == bens, "nobody else is touched"
@@ -85,7 +84,7 @@ def test_scenes_and_managed_configuration_that_somebody_deleted_are_made_again(
     drift.kube.ask("delete", "configmap", *names, where)
     before = drift.uids()
     outcome = drift.up()
-    assert len(outcome["applied"]) == 2
+    assert len(outcome["putBack"]) == 2
     assert drift.uids() == before
     assert drift.fleet("restart", "ann").code == 0
 
@@ -151,4 +150,4 @@ def test_when_all_is_repaired_the_next_run_finds_nothing_to_do(drift: Environmen
     """Lost otherwise: a repair that is not quite right is made again and again."""
     drift.up()
     again = drift.up()
-    assert (again["applied"], again["deleted"]) == ([], [])
+    assert changes_of(again) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness.environment import ROOT, Environment
+from tests.e2e.harness.environment import ROOT, Environment, changes_of
 from tests.e2e.harness.kube import Live
 from tests.e2e.harness.making import Maker
 from tests.e2e.harness.memory import make_work, remember
@@ -161,7 +161,7 @@ def test_where_the_engine_cannot_be_had_kubectl_brings_up_what_it_later_takes_ov
     environment.up()
     assert environment.uids() == before, "taking over restarts nobody"
     again = environment.up()
-    assert (again["applied"], again["deleted"]) == ([], [])
+    assert changes_of(again) == []
     environment.user("ann")["passwordVersion"] = 2
     environment.up()
     environment.workspace("ann").healthy()

@@ -138,7 +138,7 @@ Pipe = Callable[[str, str], None]
 
 @pytest.fixture
 def pipe(project: Served, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pipe:
-    """Bring `project` up without the engine: by a Python text that renders, a shell's that applies."""
+    """Bring `project` up without the engine: a Python text renders, a shell one applies."""
 
     def without_engine(render: str, apply: str) -> None:
         engine(False)

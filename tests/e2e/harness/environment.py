@@ -53,6 +53,18 @@ class Done:
         return self.out + self.err
 
 
+def changes_of(outcome: Any) -> list[str]:
+    """Return what a run of `fleet up --json` did, in short; empty when there was nothing to do."""
+    changes = outcome["changes"]
+    mended = ("putBack", "takenOver", "deleted", "restarted", "purged")
+    return [
+        *(f"{item['user']} {item['action']}" for item in changes["users"]),
+        *(f"pool {item['pool']}" for item in changes["pools"]),
+        *(str(item) for item in changes["environment"]),
+        *(f"{key} {item}" for key in mended for item in outcome[key]),
+    ]
+
+
 @dataclass(kw_only=True)
 class Environment:
     """A stack file and the cluster it is brought up in."""
