@@ -21,6 +21,6 @@ def declare_target(environment: str, config: StackConfig, variables: Mapping[str
         identifier = f"environment:{environment}"
         return Target(ClusterApi(identifier=identifier, context=config.cluster.context))
     # Nearly two seconds and 40 MB of SDK that an existing cluster has no use for.
-    from components.alicloud.target import CloudTarget  # noqa: PLC0415
+    from components.alicloud.target import cloud_target  # noqa: PLC0415
 
-    return CloudTarget(environment, config, config.cluster, variables)
+    return cloud_target(environment, config, config.cluster, variables)

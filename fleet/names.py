@@ -28,10 +28,10 @@ SELF_SIGNED_SECRET = "fleet-self-signed"  # noqa: S105 - an object's name
 
 LABEL_ENVIRONMENT = f"{PREFIX}/environment"
 LABEL_POOL = f"{PREFIX}/pool"
+# Of nodes (`ack`): a group of machines, which has nothing to do with a pool of users.
+LABEL_NODE_POOL = f"{PREFIX}/node-pool"
 LABEL_USER = f"{PREFIX}/user"
 LABEL_ROLE = f"{PREFIX}/role"
-# On nodes, the node pool of a managed cluster: no pool of users.
-LABEL_NODE_POOL = f"{PREFIX}/node-pool"
 
 # Annotations. Ids and names of people stand here, where any text is allowed.
 USER_ID = f"{PREFIX}/user-id"

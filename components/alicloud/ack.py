@@ -1,7 +1,7 @@
 """Alibaba's managed Kubernetes: control plane, node pools, and the address users come in by.
 
 Terway gives every pod an address of the VPC and enforces NetworkPolicies. Leaves out: network, what
-runs in the cluster (`cluster_addons`), service activation and service roles, which an
+runs in the cluster (`addons`), service activation and service roles, which an
 administrator grants once for the account.
 """
 
@@ -30,7 +30,7 @@ ADDONS = MappingProxyType(
         "ack-node-problem-detector": "",
     }
 )
-# Unasked, ACK installs these: billed, or replaced by what `cluster_addons` installs.
+# Unasked, ACK installs these: billed, or replaced by what `addons` installs.
 _UNWANTED = ("nginx-ingress-controller", "arms-prometheus", "alb-ingress-controller")
 
 
@@ -176,9 +176,8 @@ class Ack(pulumi.ComponentResource):
                 else known[0].api_server_intranet
             )
         )
-        return pulumi.Output.secret(
-            pulumi.Output.all(server, found).apply(lambda known: _config(known[0], known[1]))
-        )
+        access = pulumi.Output.all(server=server, found=found)
+        return pulumi.Output.secret(access.apply(lambda known: _config(**known)))
 
     def _balancer(self) -> alicloud.slb.ApplicationLoadBalancer:
         public = bool(self._args.web_cidrs)

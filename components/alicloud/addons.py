@@ -14,6 +14,7 @@ import pulumi_kubernetes as k8s
 from fleet.alicloud.machine_settings import STORAGE_CLASS, traefik_arguments
 
 NAS_CLASS = "fleet-nas"
+INGRESS_CLASS = "traefik"
 _TRAEFIK = "39.0.7"
 _BALANCER = "service.beta.kubernetes.io/alibaba-cloud-loadbalancer"
 
@@ -40,7 +41,7 @@ class ClusterAddons(pulumi.ComponentResource):
         self, name: str, args: ClusterAddonsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("opencode-fleet:addons:ClusterAddons", name, None, opts)
-        self.storage_class, self.ingress_class = STORAGE_CLASS, "traefik"
+        self.storage_class, self.ingress_class = STORAGE_CLASS, INGRESS_CLASS
         child = pulumi.ResourceOptions(parent=self)
         k8s.storage.v1.StorageClass(
             f"{name}-disks",

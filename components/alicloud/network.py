@@ -19,6 +19,26 @@ from fleet.alicloud.network_plan import Opening, SwitchPlan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EntranceArgs:
+    """How a machine is reached from outside."""
+
+    openings: tuple[Opening, ...]
+    address_id: str | None = None
+    """A public address that is there already."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entrance:
+    """Security group and public address of a machine."""
+
+    security_group_id: pulumi.Output[str]
+    address_id: pulumi.Output[str]
+    """The public address's allocation id."""
+    address: pulumi.Output[str]
+    """The public address itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkArgs:
     """What the network is to be; see `fleet.alicloud.network_plan`."""
 
@@ -26,10 +46,8 @@ class NetworkArgs:
     zones: tuple[str, ...]
     switches: tuple[SwitchPlan, ...] = ()
     reuse: ReusedNetwork | None = None
-    openings: tuple[Opening, ...] = ()
-    make_security_group: bool = True
-    make_address: bool = True
-    address_id: str | None = None
+    entrance: EntranceArgs | None = None
+    """None where a load balancer is the way in (`ack`)."""
     bandwidth: int = 10
     make_nat: bool = False
     protect: bool = False
@@ -47,12 +65,8 @@ class Network(pulumi.ComponentResource):
     """vSwitches for machines, in the order of the zones."""
     pod_switch_ids: pulumi.Output[list[str]]
     """vSwitches for pods, in the order of the zones; empty on one machine."""
-    security_group_id: pulumi.Output[str] | None
-    """The machines' security group."""
-    address_id: pulumi.Output[str] | None
-    """The public address's allocation id."""
-    address: pulumi.Output[str] | None
-    """The public address itself."""
+    entrance: Entrance | None
+    """The way in that was asked for."""
 
     def __init__(
         self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None
@@ -65,11 +79,11 @@ class Network(pulumi.ComponentResource):
             self._declare_vpc()
         else:
             self._find(args.reuse)
-        self.security_group_id = self._security_group()
-        self.address_id, self.address = self._public_address()
+        self.entrance = self._declare_entrance(args.entrance) if args.entrance else None
         if args.make_nat and args.reuse is None:
             self._declare_nat()
-        self.register_outputs({"vpcId": self.vpc_id, "address": self.address})
+        address = self.entrance.address if self.entrance else None
+        self.register_outputs({"vpcId": self.vpc_id, "address": address})
 
     def _declare_vpc(self) -> None:
         args, name = self._args, self._name
@@ -104,10 +118,19 @@ class Network(pulumi.ComponentResource):
         self.node_switch_ids = found.node_switch_ids
         self.pod_switch_ids = found.pod_switch_ids
 
-    def _security_group(self) -> pulumi.Output[str] | None:
+    def _declare_entrance(self, wanted: EntranceArgs) -> Entrance:
+        group_id = self._security_group(wanted.openings)
+        if wanted.address_id is None:
+            made = self._eip("address", self._args.bandwidth)
+            address_id, address = made.id, made.ip_address
+        else:
+            invoke = pulumi.InvokeOutputOptions(parent=self)
+            address_id = pulumi.Output.from_input(wanted.address_id)
+            address = found_address(wanted.address_id, invoke)
+        return Entrance(security_group_id=group_id, address_id=address_id, address=address)
+
+    def _security_group(self, openings: tuple[Opening, ...]) -> pulumi.Output[str]:
         args, name = self._args, self._name
-        if not args.make_security_group:
-            return None
         if args.reuse is not None and args.reuse.security_group_id is not None:
             invoke = pulumi.InvokeOutputOptions(parent=self)
             return found_security_group(args.reuse, invoke)
@@ -122,7 +145,7 @@ class Network(pulumi.ComponentResource):
             tags=args.tags,
             opts=self._child,
         )
-        for opening in args.openings:
+        for opening in openings:
             alicloud.ecs.SecurityGroupRule(
                 f"{name}-in-{opening.port}-{opening.cidr.replace('/', '-')}",
                 security_group_id=group.id,
@@ -138,16 +161,6 @@ class Network(pulumi.ComponentResource):
                 opts=self._child,
             )
         return group.id
-
-    def _public_address(self) -> tuple[pulumi.Output[str] | None, pulumi.Output[str] | None]:
-        args = self._args
-        if args.address_id is not None:
-            invoke = pulumi.InvokeOutputOptions(parent=self)
-            return pulumi.Output.from_input(args.address_id), found_address(args.address_id, invoke)
-        if not args.make_address:
-            return None, None
-        address = self._eip("address", args.bandwidth)
-        return address.id, address.ip_address
 
     def _eip(self, role: str, bandwidth: int) -> alicloud.ecs.EipAddress:
         return alicloud.ecs.EipAddress(

@@ -101,7 +101,7 @@ class ImageCopyArgs:
     """Changes with the content; a change copies again."""
     host: pulumi.Input[str]
     known_hosts: pulumi.Input[str]
-    private_key: pulumi.Input[str] | None = None
+    private_key: pulumi.Input[str | None] = None
     """The generated login key; without it ssh uses its agent and its own files."""
 
 
@@ -125,13 +125,16 @@ class ImageCopy(pulumi.ComponentResource):
                 "FLEET_IMAGE": args.image,
                 "FLEET_HOST": args.host,
                 "FLEET_KNOWN_HOSTS": args.known_hosts,
-                "FLEET_LOGIN_KEY": args.private_key or "",
+                "FLEET_LOGIN_KEY": pulumi.Output.from_input(args.private_key).apply(
+                    lambda key: key or ""
+                ),
             },
             triggers=[args.image_id, args.host],
             opts=pulumi.ResourceOptions(parent=self),
         )
         # Whoever uses the reference waits for the copy.
-        self.image = pulumi.Output.all(args.image, copied.stdout).apply(lambda known: known[0])
+        waited = pulumi.Output.all(image=args.image, copied=copied.stdout)
+        self.image = waited.apply(lambda known: known["image"])
         self.register_outputs({"image": self.image})
 
 

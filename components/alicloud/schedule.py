@@ -1,6 +1,6 @@
 """Starting and stopping the machine by the clock, by a small function in the cloud.
 
-Leaves out: what it does (`fleet.alicloud.power`).
+Leaves out: what it does (`fleet.alicloud.function.power`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import pulumi_alicloud as alicloud
 
 from components.alicloud.ram import assume_role_document, declare_policy
 from fleet.alicloud.config_vm import Schedule
-from fleet.alicloud.schedule_plan import ACTIONS, code, triggers
+from fleet.alicloud.function.power import MACHINE, REGION
+from fleet.alicloud.schedule_plan import ACTIONS, HANDLER, RUNTIME, code, triggers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,8 +51,8 @@ class PowerSchedule(pulumi.ComponentResource):
             f"{name}-power",
             function_name=args.schedule.function_name or f"{name}-power",
             description="opencode-fleet: start and stop by the clock",
-            runtime="python3.10",
-            handler="power.handler",
+            runtime=RUNTIME,
+            handler=HANDLER,
             code={"zip_file": code()},
             cpu=0.05,
             memory_size=128,
@@ -60,8 +61,8 @@ class PowerSchedule(pulumi.ComponentResource):
             internet_access=True,
             role=role.arn,
             environment_variables={
-                "FLEET_REGION": args.region,
-                "FLEET_INSTANCE": args.instance_id,
+                REGION: args.region,
+                MACHINE: args.instance_id,
             },
             tags=args.tags,
             # Without its rights the first timer would fail.

@@ -12,7 +12,6 @@ from typing import Literal
 import pulumi
 
 from components.alicloud.addons import ClusterAddons, ClusterAddonsArgs
-from components.alicloud.cloud import Cloud
 from components.alicloud.registry import PullSecret, PullSecretArgs
 from components.tls import CertManager, CertManagerArgs, SelfSigned, SelfSignedArgs
 from fleet.alicloud.config import AckCluster, VmCluster
@@ -23,7 +22,8 @@ class CloudServicesArgs:
     """The cluster, and what the rest of the stack file says."""
 
     cluster: VmCluster | AckCluster
-    cloud: Cloud
+    addons: ClusterAddonsArgs | None
+    """Volumes and ingress controller, where the cluster does not bring its own."""
     tls: Literal["none", "secret", "certManager", "selfSigned", "gateway"]
     hosts: tuple[str, ...]
     """Hosts of the certificate; `*.fleet.example.com` covers all users."""
@@ -48,15 +48,9 @@ class CloudServices(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self.authority = None
         self.pull_secret = None
-        cluster, cloud = args.cluster, args.cloud
-        if isinstance(cluster, AckCluster) and cloud.balancer_id is not None:
-            addons = ClusterAddonsArgs(
-                balancer_id=cloud.balancer_id,
-                access_list_id=cloud.access_list_id,
-                nas_server=cloud.nas_server,
-                https=args.tls != "none",
-            )
-            ClusterAddons(name, addons, child)
+        cluster = args.cluster
+        if args.addons is not None:
+            ClusterAddons(name, args.addons, child)
         if args.tls == "selfSigned":
             wanted = SelfSignedArgs(hosts=args.hosts, namespaces=args.namespaces)
             self.authority = SelfSigned(name, wanted, child).authority

@@ -1,7 +1,8 @@
 """A cluster on Alibaba Cloud as the place where an environment runs.
 
-Owns: wiring the cloud's parts around the workspaces, which are the same everywhere. Leaves out:
-what each part is (`alicloud_cluster`, `cloud_services`, `registry`).
+Owns: which of the two kinds it is, and wiring the cloud's parts around the workspaces, which are
+the same everywhere. Leaves out: what each part is (`machine_cluster`, `managed_cluster`,
+`services`, `registry`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from typing import Any
 
 import pulumi
 
-from components.alicloud.cloud import Cloud, CloudArgs
+from components.alicloud.addons import ClusterAddonsArgs
+from components.alicloud.cluster import AnyCluster, CloudArgs, CloudCluster
+from components.alicloud.machine_cluster import MachineCluster
+from components.alicloud.managed_cluster import ManagedCluster
 from components.alicloud.provider import cloud_provider
 from components.alicloud.registry import ImageCopy, ImageCopyArgs
 from components.alicloud.services import CloudServices, CloudServicesArgs
@@ -19,52 +23,54 @@ from components.environment import FleetEnvironment
 from components.providers import ClusterApi, KubernetesProviders
 from components.target import Sealed, Target
 from fleet.alicloud.config import AckCluster, VmCluster
-from fleet.alicloud.rules import credentials_problem
+from fleet.alicloud.credentials import credentials_problem
+from fleet.alicloud.machine_plan import kept
 from fleet.stackfile.config import StackConfig, TlsMode
 from fleet.stackfile.image import Image, ImageMode
 
 
+def cloud_target(
+    environment: str,
+    config: StackConfig,
+    cluster: VmCluster | AckCluster,
+    variables: Mapping[str, str],
+) -> CloudTarget:
+    """Declare the cluster of an environment; the one place where its kind decides.
+
+    `variables` are the process's, for credentials. Raises RunError when there are none.
+    """
+    problem = credentials_problem(cluster.profile, variables)
+    if problem is not None:
+        raise pulumi.RunError(str(problem))
+    if cluster.allow_unlisted_region:
+        pulumi.log.warn(
+            f"cluster.region: {cluster.region}: this region is not listed here: "
+            "what is sold there, and for how much, is not known"
+        )
+    name = f"fleet-{environment}"
+    opts = pulumi.ResourceOptions(providers=[cloud_provider(name, cluster, variables)])
+    if isinstance(cluster, VmCluster):
+        return MachineTarget(
+            name, config, cluster, MachineCluster(name, _arguments(config, cluster), opts)
+        )
+    managed = ManagedCluster(name, _arguments(config, cluster), opts)
+    return CloudTarget(name, config, cluster, managed.made, managed.addons)
+
+
 class CloudTarget(Target):
-    """A VM with k3s, or ACK, with network, names, certificates and image delivery."""
+    """A cluster with network, names and certificates that takes images from a registry."""
 
     def __init__(
         self,
-        environment: str,
+        name: str,
         config: StackConfig,
         cluster: VmCluster | AckCluster,
-        variables: Mapping[str, str],
+        made: CloudCluster,
+        addons: ClusterAddonsArgs | None,
     ) -> None:
-        problem = credentials_problem(cluster, variables)
-        if problem is not None:
-            raise pulumi.RunError(str(problem))
-        self._name, self._config, self._cluster = f"fleet-{environment}", config, cluster
-        self._hosts = (f"*.{config.access.domain}",)
-        self._cloud = Cloud(
-            self._name,
-            CloudArgs(
-                cluster=cluster,
-                hosts=self._hosts,
-                domain=config.access.domain,
-                https=config.access.tls is not TlsMode.NONE,
-            ),
-            pulumi.ResourceOptions(providers=[cloud_provider(self._name, cluster)]),
-        )
-        identifier, kubeconfig = self._cloud.cluster_identifier, self._cloud.kubeconfig
-        super().__init__(ClusterApi(identifier=identifier, kubeconfig=kubeconfig))
-
-    def delivered(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
-        """Return the image reference; an unpushed image is carried to a VM over SSH first."""
-        known_hosts = self._cloud.known_hosts
-        if known_hosts is None or image.mode is not ImageMode.DAEMON or image.push:
-            return reference
-        copy = ImageCopyArgs(
-            image=reference,
-            image_id=reference,  # its tag is the hash of what it was built from
-            host=self._cloud.address,
-            known_hosts=known_hosts,
-            private_key=self._cloud.login_key,
-        )
-        return ImageCopy(self._name, copy).image
+        self._name, self._config, self._cluster = name, config, cluster
+        self._made, self._addons = made, addons
+        super().__init__(ClusterApi(identifier=made.identifier, kubeconfig=made.kubeconfig))
 
     def declare_services(
         self, providers: KubernetesProviders, fleet: FleetEnvironment, sealed: Sealed
@@ -75,9 +81,9 @@ class CloudTarget(Target):
             self._name,
             CloudServicesArgs(
                 cluster=self._cluster,
-                cloud=self._cloud,
+                addons=self._addons,
                 tls=self._config.access.tls.value,
-                hosts=self._hosts,
+                hosts=_hosts(self._config),
                 namespaces=tuple(fleet.namespaces.values()),
                 issuer=self._config.access.cluster_issuer,
                 registry_password=sealed[registry.password_secret] if registry else None,
@@ -89,9 +95,54 @@ class CloudTarget(Target):
             ),
         )
         return {
-            "address": self._cloud.address,
-            "kubeconfig": self._cloud.kubeconfig,
-            "kept": list(self._cloud.kept),
+            "address": self._made.address,
+            "domain": self._made.domain,
+            "kubeconfig": self._made.kubeconfig,
+            "kept": list(kept(self._cluster)),
             "authority": services.authority,
-            "loginKey": self._cloud.login_key,
+            **self._made.reports,
         }
+
+
+class MachineTarget(CloudTarget):
+    """k3s on one machine, which takes images over SSH too."""
+
+    def __init__(
+        self, name: str, config: StackConfig, cluster: VmCluster, machine: MachineCluster
+    ) -> None:
+        self._machine = machine
+        # k3s brings its volumes and its ingress controller along.
+        super().__init__(name, config, cluster, machine.made, addons=None)
+
+    def delivered(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
+        """Return the image reference; an unpushed image is carried to the machine first."""
+        if image.mode is not ImageMode.DAEMON or image.push:
+            return reference
+        copy = ImageCopyArgs(
+            image=reference,
+            image_id=reference,  # its tag is the hash of what it was built from
+            host=self._made.address,
+            known_hosts=self._machine.known_hosts,
+            private_key=self._machine.login_key,
+        )
+        return ImageCopy(self._name, copy).image
+
+    def declare_services(
+        self, providers: KubernetesProviders, fleet: FleetEnvironment, sealed: Sealed
+    ) -> dict[str, Any]:
+        """Declare certificates and logins; return the outputs, the login key among them."""
+        outputs = super().declare_services(providers, fleet, sealed)
+        return outputs | {"loginKey": self._machine.login_key}
+
+
+def _arguments(config: StackConfig, cluster: AnyCluster) -> CloudArgs[AnyCluster]:
+    return CloudArgs(
+        cluster=cluster,
+        hosts=_hosts(config),
+        domain=config.access.domain,
+        https=config.access.tls is not TlsMode.NONE,
+    )
+
+
+def _hosts(config: StackConfig) -> tuple[str, ...]:
+    return (f"*.{config.access.domain}",)

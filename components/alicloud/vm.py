@@ -106,8 +106,8 @@ class Machine(pulumi.ComponentResource):
 
     instance_id: pulumi.Output[str]
     """The instance's id."""
-    private_key: pulumi.Output[str] | None
-    """The generated login key, secret; None when the key is yours."""
+    private_key: pulumi.Output[str | None]
+    """The generated login key, secret; it holds None when the key is yours."""
     settled: list[pulumi.Resource]
     """What must be there before the machine is talked to."""
 
@@ -126,13 +126,14 @@ class Machine(pulumi.ComponentResource):
             self._give_role(args.instance.ram_role)
         self.register_outputs({"instanceId": self.instance_id})
 
-    def _key(self) -> tuple[pulumi.Output[str] | None, pulumi.Input[str]]:
+    def _key(self) -> tuple[pulumi.Output[str | None], pulumi.Input[str]]:
         wanted = self._args.instance.ssh_key
+        yours = pulumi.Output[str | None].from_input(None)
         if wanted.existing_name is not None:
-            return None, wanted.existing_name
+            return yours, wanted.existing_name
         if wanted.public_key is not None:
             name = key_pair_name(self._name, wanted.public_key)
-            return None, self._key_pair(name, wanted.public_key)
+            return yours, self._key_pair(name, wanted.public_key)
         made = tls.PrivateKey(f"{self._name}-login", algorithm="ED25519", opts=self._child)
         public = made.public_key_openssh.apply(str.strip)
         name = public.apply(lambda key: key_pair_name(self._name, key))

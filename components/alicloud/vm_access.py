@@ -8,14 +8,19 @@ same command brings the machine up to date. The answer is kept in the state. Lea
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pulumi
 import pulumi_command as command
 import pulumi_tls as tls
 
+from fleet.alicloud.cloud_assistant import ScriptRun, run_command
 from fleet.alicloud.kubeconfig import Access, known_hosts, kubeconfig, read_answer
+from fleet.alicloud.machine_settings import ADMINS
+from fleet.alicloud.network_plan import API
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,31 +55,31 @@ class ClusterAccess(pulumi.ComponentResource):
         request = tls.CertRequest(
             f"{name}-access-request",
             private_key_pem=key.private_key_pem,
-            subject={"common_name": "opencode-fleet", "organization": "opencode-fleet:admins"},
+            subject={"common_name": "opencode-fleet", "organization": ADMINS},
             opts=child,
         )
         answer = self._ask(name, args, pulumi.Output.unsecret(request.cert_request_pem))
         access = answer.apply(read_answer)
-        config = pulumi.Output.all(args.address, access, key.private_key_pem).apply(
-            lambda known: _config(known[0], known[1], known[2])
+        parts = pulumi.Output.all(
+            address=args.address, access=access, private_key=key.private_key_pem
         )
-        self.kubeconfig = pulumi.Output.secret(config)
-        self.known_hosts = pulumi.Output.all(args.address, access).apply(
-            lambda known: known_hosts(known[0], known[1])
+        self.kubeconfig = pulumi.Output.secret(parts.apply(lambda known: _config(**known)))
+        self.known_hosts = pulumi.Output.all(host=args.address, access=access).apply(
+            lambda known: known_hosts(**known)
         )
         self.register_outputs({"knownHosts": self.known_hosts})
 
     def _ask(self, name: str, args: AccessArgs, request: pulumi.Output[str]) -> pulumi.Output[str]:
+        wanted = pulumi.Output.all(instance=args.instance_id, command=request.apply(args.command))
         asked = command.local.Command(
             f"{name}-access-command",
             # Credentials come from the environment that the program itself runs in.
-            create="python3 -m fleet.alicloud.cloud_assistant",
-            environment={
-                "FLEET_REGION": args.region,
-                "FLEET_PROFILE": args.profile or "",
-                "FLEET_INSTANCE": args.instance_id,
-                "FLEET_COMMAND": request.apply(args.command),
-            },
+            create=run_command(_python()),
+            environment=wanted.apply(
+                lambda known: ScriptRun(
+                    region=args.region, profile=args.profile, **known
+                ).variables()
+            ),
             add_previous_output_in_env=False,
             logging=command.local.Logging.STDERR,
             opts=pulumi.ResourceOptions(
@@ -87,5 +92,14 @@ class ClusterAccess(pulumi.ComponentResource):
         return asked.stdout
 
 
+def _python() -> Path:
+    """Return the Python that this program runs with: it has what the machine's own may lack.
+
+    From the project's folder where it lies in it, so that the state is the same on every machine.
+    """
+    own = Path(sys.prefix, "bin", "python3")
+    return own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own
+
+
 def _config(address: str, access: Access, private_key: str) -> str:
-    return kubeconfig(f"https://{address}:6443", access, private_key)
+    return kubeconfig(f"https://{address}:{API}", access, private_key)

@@ -13,7 +13,8 @@ Network = ipaddress.IPv4Network
 
 # Alibaba's internal services (metadata at 100.100.100.200, resolvers, mirrors), loopback,
 # link-local and multicast: a VPC that overlaps them loses them or is refused.
-RESERVED = ("100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4")
+INNER = ("100.64.0.0/10", "169.254.0.0/16")
+RESERVED = (*INNER, "127.0.0.0/8", "224.0.0.0/4")
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 # The first address and the last three of a vSwitch are the cloud's.
 VSWITCH_RESERVED = 4

@@ -2,27 +2,29 @@
 
 A program of its own (`python3 -m fleet.alicloud.cloud_assistant`), called by Pulumi's command
 provider: the cloud provider's own resource runs scripts, but cannot read back what they print. The
-channel is the cloud's API, so that no port is opened, and both sides are known. Standard library
-only. Leaves out: the script (`fleet.alicloud.cloud_init`).
+channel is the cloud's API, so that no port is opened, and both sides are known. Owns: the
+environment variables between the two. Leaves out: the script (`fleet.alicloud.cloud_init`), its
+answer (`kubeconfig`), who calls (`credentials`).
 """
 
 from __future__ import annotations
 
-import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet.alicloud.rpc import Credentials, RefusedError, call, ecs_endpoint
+from fleet.alicloud.api import Ecs, RefusedError, ecs_endpoint
+from fleet.alicloud.credentials import CredentialsError, sdk_credentials
+from fleet.alicloud.kubeconfig import ANSWER
 
-ANSWER = "FLEET-ACCESS "
 SCRIPT_SECONDS = 1800
 # A new machine's agent answers about a minute after the machine runs.
-_PATIENCE_SECONDS = 900
-_POLL_SECONDS = 5.0
+_PATIENCE_SECONDS, _POLL_SECONDS = 900.0, 5.0
 _NOT_YET = frozenset(
     {
         "ClientNotRunning",
@@ -36,59 +38,74 @@ _NOT_YET = frozenset(
 _DONE = frozenset({"Success", "Failed", "Error", "Timeout", "Stopped", "Cancelled", "Aborted"})
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScriptRun:
+    """What is to run where; the fields travel as environment variables."""
+
+    region: str
+    profile: str | None
+    instance: str
+    command: str
+    """The script, in base64."""
+    endpoint: str | None = None
+    """Another place than the region's own API; for tests."""
+    poll_seconds: float = _POLL_SECONDS
+    patience_seconds: float = _PATIENCE_SECONDS
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables for a process that is to run it; one is always its plain self."""
+        return {
+            "FLEET_REGION": self.region,
+            "FLEET_PROFILE": self.profile or "",
+            "FLEET_INSTANCE": self.instance,
+            "FLEET_COMMAND": self.command,
+        }
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str]) -> ScriptRun:
+        """Return what `variables` ask for; raises KeyError when one is missing."""
+        return cls(
+            region=variables["FLEET_REGION"],
+            profile=variables.get("FLEET_PROFILE") or None,
+            instance=variables["FLEET_INSTANCE"],
+            command=variables["FLEET_COMMAND"],
+            endpoint=variables.get("FLEET_ECS_ENDPOINT"),
+            poll_seconds=float(variables.get("FLEET_POLL_SECONDS", _POLL_SECONDS)),
+            patience_seconds=float(variables.get("FLEET_PATIENCE", _PATIENCE_SECONDS)),
+        )
+
+
+def run_command(python: Path) -> str:
+    """Return the shell command that runs this program with `python`, from the project's folder."""
+    return f"{shlex.quote(str(python))} -m fleet.alicloud.cloud_assistant"
+
+
 class ScriptError(Exception):
     """The script did not do its work; the text is for the operator."""
 
 
 def main() -> int:
     """Run the script that the environment names; print its answer, or the reason, and return."""
-    environment = os.environ
     try:
-        who = credentials(environment, Path.home() / ".aliyun" / "config.json")
-        print(answer_of(environment, who))  # noqa: T201  (the answer is this program's output)
-    except (ScriptError, RefusedError, OSError) as error:
+        run = ScriptRun.read(os.environ)
+        who = sdk_credentials(run.profile, os.environ)
+        ecs = Ecs(run.endpoint or ecs_endpoint(run.region), run.region, who)
+        print(answer_of(run, ecs))  # noqa: T201  (the answer is this program's output)
+    except (ScriptError, RefusedError, CredentialsError, OSError) as error:
         print(f"Cloud Assistant: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 
 
-def credentials(environment: Mapping[str, str], profiles: Path) -> Credentials:
-    """Return the same credentials as the provider's: the named profile, or the environment's."""
-    name = environment.get("FLEET_PROFILE")
-    if not name:
-        key, secret = environment.get("ALICLOUD_ACCESS_KEY"), environment.get("ALICLOUD_SECRET_KEY")
-        if not key or not secret:
-            raise ScriptError("ALICLOUD_ACCESS_KEY and ALICLOUD_SECRET_KEY are not both set")
-        return Credentials(key, secret, environment.get("ALICLOUD_SECURITY_TOKEN"))
-    known: list[dict[str, Any]] = []
-    if profiles.exists():
-        known = json.loads(profiles.read_text(encoding="utf-8")).get("profiles", [])
-    found = next((profile for profile in known if profile.get("name") == name), None)
-    if found is None:
-        raise ScriptError(f"no profile {name} in {profiles}")
-    if found.get("mode") not in ("AK", "StsToken"):
-        raise ScriptError(
-            f"profile {name} has mode {found.get('mode')}: use one with keys (AK or StsToken), "
-            "or export ALICLOUD_ACCESS_KEY, ALICLOUD_SECRET_KEY and ALICLOUD_SECURITY_TOKEN"
-        )
-    return Credentials(
-        found["access_key_id"], found["access_key_secret"], found.get("sts_token") or None
-    )
-
-
-def answer_of(environment: Mapping[str, str], who: Credentials) -> str:
+def answer_of(run: ScriptRun, ecs: Ecs) -> str:
     """Run the script until it has ended, and return the line with its answer.
 
     Raises ScriptError when it fails or answers nothing.
     """
-    region = environment["FLEET_REGION"]
-    endpoint = environment.get("FLEET_ECS_ENDPOINT") or ecs_endpoint(region)
-    pause = float(environment.get("FLEET_POLL_SECONDS", _POLL_SECONDS))
-    deadline = time.monotonic() + float(environment.get("FLEET_PATIENCE", _PATIENCE_SECONDS))
-    machine = environment["FLEET_INSTANCE"]
+    deadline = time.monotonic() + run.patience_seconds
     while True:
         try:
-            result = _run_once(endpoint, environment, who, pause)
+            result = _run_once(run, ecs)
             reason = result.get("ErrorCode") or ""
         except RefusedError as error:
             result, reason = {}, error.code
@@ -97,35 +114,31 @@ def answer_of(environment: Mapping[str, str], who: Credentials) -> str:
         if reason not in _NOT_YET:
             return _answer(result)
         if time.monotonic() > deadline:
-            raise ScriptError(f"{machine} does not take commands ({reason}); run again later")
-        time.sleep(pause)
+            raise ScriptError(f"{run.instance} does not take commands ({reason}); run again later")
+        time.sleep(run.poll_seconds)
 
 
-def _run_once(
-    endpoint: str, environment: Mapping[str, str], who: Credentials, pause: float
-) -> dict[str, Any]:
-    target = {"RegionId": environment["FLEET_REGION"]}
-    started = call(
-        endpoint,
+def _run_once(run: ScriptRun, ecs: Ecs) -> dict[str, Any]:
+    target = {"RegionId": run.region}
+    started = ecs.call(
         "RunCommand",
         {
             **target,
-            "InstanceId.1": environment["FLEET_INSTANCE"],
+            "InstanceId.1": run.instance,
             "Type": "RunShellScript",
             "Name": "opencode-fleet",
-            "CommandContent": environment["FLEET_COMMAND"],
+            "CommandContent": run.command,
             "ContentEncoding": "Base64",
             "Timeout": str(SCRIPT_SECONDS),
         },
-        who,
     )
     query = {**target, "InvokeId": str(started["InvokeId"]), "ContentEncoding": "PlainText"}
     while True:
-        found = call(endpoint, "DescribeInvocationResults", query, who)
+        found = ecs.call("DescribeInvocationResults", query)
         results = found["Invocation"]["InvocationResults"]["InvocationResult"]
         if results and results[0].get("InvocationStatus") in _DONE:
             return results[0]
-        time.sleep(pause)
+        time.sleep(run.poll_seconds)
 
 
 def _answer(result: Mapping[str, Any]) -> str:

@@ -31,8 +31,10 @@ class _CloudCluster(Model):
 
     region: RegionId
     """Where everything is."""
+    allow_unlisted_region: bool = False
+    """Accept a region that this program does not list yet."""
     profile: EnvName | None = None
-    """Profile of the aliyun command line; without it the ALICLOUD_* variables."""
+    """Profile of the aliyun command line; keys in the environment come before it."""
     account_type: Literal["International", "Domestic"] = "International"
     """Site of the account."""
     account_id: Annotated[str, Field(pattern=r"^[0-9]{10,20}$")] | None = None

@@ -6,7 +6,7 @@ Leaves out: declaring it (`components.alicloud.vm`).
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from fleet.alicloud.config import AckCluster, VmCluster
 from fleet.alicloud.machine_settings import Bootstrap, k3s_urls
@@ -28,8 +28,12 @@ HELD_UNTIL_NEXT_GENERATION = (
 HELD_FOR_EVER = ("zone_id", "encrypted", "kms_key_id", "snapshot_id", "multi_attach")
 
 
-class MachineFacts(NamedTuple):
-    """What is known of a machine only once its surroundings exist."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MachineFacts:
+    """What is known of a machine only once its surroundings exist.
+
+    No tuple: Outputs turn a named tuple into a plain one.
+    """
 
     address: str
     vpc_cidr: str

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from fleet.alicloud.network_plan import POD_CIDR, SERVICE_CIDR
+from fleet.alicloud.addresses import INNER
+from fleet.alicloud.network_plan import API, POD_CIDR, SERVICE_CIDR
 
 DATA = "/srv/opencode-fleet"
 ETC = "/etc/opencode-fleet"
+# The shipped files say these two again; a test holds them together.
 STORAGE_CLASS = "fleet-retain"
+ADMINS = "opencode-fleet:admins"
+"""Group of the program's certificate; deleting its binding revokes it."""
 _RESOLVERS = "100.100.2.136, 100.100.2.138"
-_CLOSED = ("100.64.0.0/10", "169.254.0.0/16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,7 @@ def firewall(machine: Bootstrap) -> str:
     NetworkPolicies apply a moment after a pod has started, and never between a pod and its own
     node. A drop here is final; everything else is left to Kubernetes and the security group.
     """
-    closed = ", ".join((*_CLOSED, machine.vpc_cidr))
+    closed = ", ".join((*INNER, machine.vpc_cidr))
     allowed = "".join(
         f"    ip saddr {POD_CIDR} ip daddr {cidr} accept\n" for cidr in machine.host_egress
     )
@@ -85,7 +88,7 @@ def firewall(machine: Bootstrap) -> str:
         "  chain input {\n"
         "    type filter hook input priority -10; policy accept;\n"
         "    ct state established,related accept\n"
-        f'    iifname "cni0" ip saddr {POD_CIDR} tcp dport 6443 accept\n'
+        f'    iifname "cni0" ip saddr {POD_CIDR} tcp dport {API} accept\n'
         '    iifname "cni0" drop\n'
         "  }\n"
         "}\n"

@@ -5,7 +5,8 @@ Leaves out: rules of a single value (`cloud_scalars`) and of one kind (`rules_vm
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from difflib import get_close_matches
 
 from fleet.alicloud import addresses
 from fleet.alicloud.config import AckCluster, VmCluster
@@ -17,6 +18,9 @@ from fleet.errors import Problem
 
 # A shorter prefix is the world in a few pieces.
 _WIDEST_ADMIN = 8
+# What every resource of the cloud takes.
+_TAGS = 20
+_RESERVED_TAGS = ("acs:", "aliyun", "http://", "https://")
 _VPC_PREFIXES = range(addresses.LARGEST_VPC, 25)
 
 
@@ -24,28 +28,35 @@ def cloud_problems(cluster: VmCluster | AckCluster, domain: str) -> tuple[Proble
     """Return every broken rule of `cluster`; `domain` is the stack file's `access.domain`."""
     own = vm_problems(cluster) if isinstance(cluster, VmCluster) else ack_problems(cluster)
     return (
+        *_region(cluster),
         *_places(cluster),
         *_openings(cluster),
         *_vpc(cluster),
         *_names(cluster, domain),
+        *_tags(cluster),
         *own,
     )
 
 
-def credentials_problem(
-    cluster: VmCluster | AckCluster, environment: Mapping[str, str]
-) -> Problem | None:
-    """Return the problem of a run without credentials, which the cloud would word worse."""
-    key_pair = ("ALICLOUD_ACCESS_KEY", "ALICLOUD_SECRET_KEY")
-    if cluster.profile or all(environment.get(name) for name in key_pair):
-        return None
-    missing = ", ".join(name for name in key_pair if not environment.get(name))
-    return Problem(
-        "cluster.profile",
-        "not set",
-        f"nobody to work as: {missing} not in the environment either",
-        "name a profile of the aliyun command line, or export the two variables",
-    )
+def _region(cluster: VmCluster | AckCluster) -> Iterator[Problem]:
+    listed = cluster.region in REGIONS
+    if not listed and not cluster.allow_unlisted_region:
+        near = get_close_matches(cluster.region, REGIONS, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        yield Problem(
+            "cluster.region",
+            cluster.region,
+            "this region is not in the list of regions",
+            f"{meant}use one of {', '.join(sorted(REGIONS))}, "
+            "or set cluster.allowUnlistedRegion: true for one that has opened since",
+        )
+    if listed and cluster.allow_unlisted_region:
+        yield Problem(
+            "cluster.allowUnlistedRegion",
+            "true",
+            f"the region {cluster.region} is listed",
+            "drop it",
+        )
 
 
 def _places(cluster: VmCluster | AckCluster) -> Iterator[Problem]:
@@ -117,6 +128,19 @@ def _names(cluster: VmCluster | AckCluster, domain: str) -> Iterator[Problem]:
         )
 
 
-def is_mainland(cluster: VmCluster | AckCluster) -> bool:
-    """Tell whether the region lies in mainland China (ICP filing, mirrors)."""
-    return REGIONS[cluster.region].mainland
+def _tags(cluster: VmCluster | AckCluster) -> Iterator[Problem]:
+    if len(cluster.tags) >= _TAGS:
+        yield Problem(
+            "cluster.tags",
+            f"{len(cluster.tags)} tags",
+            f"a resource holds {_TAGS}, one of them is this program's",
+            f"keep {_TAGS - 1}",
+        )
+    for key in cluster.tags:
+        if key.lower().startswith(_RESERVED_TAGS):
+            yield Problem(
+                "cluster.tags",
+                key,
+                "the cloud keeps names of this kind to itself",
+                "rename the tag",
+            )

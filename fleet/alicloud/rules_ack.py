@@ -18,6 +18,8 @@ from fleet.errors import Problem
 SMALLEST_NODE = Size(2, 4)
 # Pods of the system and of users on one machine, each with an address of the VPC (Terway).
 PODS_PER_NODE = 30
+# Of one access list of a load balancer.
+ACCESS_ENTRIES = 300
 _SERVICE_PREFIXES = range(12, 25)
 
 
@@ -34,6 +36,13 @@ def ack_problems(cluster: AckCluster) -> Iterator[Problem]:
             "the public API address of ACK answers everybody, adminCidrs cannot limit it",
             "run from inside the VPC with publicEndpoint: false, "
             "or accept it with cluster.network.allowOpenAdmin: true",
+        )
+    if len(cluster.web_cidrs) > ACCESS_ENTRIES:
+        yield Problem(
+            "cluster.webCidrs",
+            f"{len(cluster.web_cidrs)} networks",
+            f"an access list holds {ACCESS_ENTRIES}",
+            "join them into larger networks",
         )
     if cluster.network.acme_open:
         yield Problem(

@@ -12,13 +12,20 @@ from fleet.alicloud import addresses
 from fleet.alicloud.config import VmCluster
 from fleet.alicloud.config_vm import K3s
 from fleet.alicloud.instance_types import Size, size_of
-from fleet.alicloud.network_plan import POD_CIDR, SERVICE_CIDR
-from fleet.alicloud.regions import REGIONS
+from fleet.alicloud.network_plan import POD_CIDR, SERVICE_CIDR, openings
+from fleet.alicloud.regions import region_of
 from fleet.errors import Problem
 
 # k3s takes about 0.8 GiB, the system as much again, one idle workspace 0.3 to 0.5 GiB.
 SMALLEST = Size(2, 4)
+# Of both directions; two rules for each network of webCidrs and of adminCidrs.
+GROUP_RULES = 200
 _PINNED = K3s()
+# Families of public images; what is yours (m-…) is not judged by its name.
+_OTHER_SYSTEM = re.compile(
+    r"(win|aliyun|alinux|anolis|centos|rhel|redhat|rocky|alma|fedora|opensuse|suse|sles|freebsd)",
+    re.I,
+)
 _ARM = re.compile(r"ecs\.[a-z]+[0-9]+y[a-z]*\.")
 
 
@@ -28,6 +35,8 @@ def vm_problems(cluster: VmCluster) -> Iterator[Problem]:
     yield from _k3s(cluster)
     yield from _networks(cluster)
     yield from _lifetime(cluster)
+    yield from _openings(cluster)
+    yield from _image(cluster)
     if cluster.instance.id is not None:
         yield from _reused_machine(cluster)
 
@@ -75,7 +84,7 @@ def _k3s(cluster: VmCluster) -> Iterator[Problem]:
             f"this is the checksum of {_PINNED.version}, not of {k3s.version}",
             "copy the line of the file k3s out of that release's sha256sum-amd64.txt",
         )
-    if REGIONS[cluster.region].mainland and k3s.mirror == "none" and k3s.binary_url is None:
+    if region_of(cluster.region).mainland and k3s.mirror == "none" and k3s.binary_url is None:
         yield Problem(
             "cluster.k3s.mirror",
             k3s.mirror,
@@ -110,6 +119,28 @@ def _networks(cluster: VmCluster) -> Iterator[Problem]:
                 "only private networks are closed to pods, and this is not one",
                 "drop it",
             )
+
+
+def _openings(cluster: VmCluster) -> Iterator[Problem]:
+    rules = len(openings(cluster))
+    if cluster.instance.id is None and rules > GROUP_RULES:
+        yield Problem(
+            "cluster.webCidrs",
+            f"{len(cluster.web_cidrs)} networks",
+            f"with adminCidrs they take {rules} rules, a security group holds {GROUP_RULES}",
+            "join them into larger networks",
+        )
+
+
+def _image(cluster: VmCluster) -> Iterator[Problem]:
+    image = cluster.instance.image
+    if cluster.instance.id is None and _OTHER_SYSTEM.match(image):
+        yield Problem(
+            "cluster.instance.image",
+            image,
+            "the machine is set up with apt, which this system does not have",
+            "use an Ubuntu or Debian image, as in the console's list of public images",
+        )
 
 
 def _lifetime(cluster: VmCluster) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """The function that starts and stops the machine by the clock: code, triggers, rights.
 
-Leaves out: declaring it (`components.alicloud.schedule`) and the code itself (`power`).
+Leaves out: declaring it (`components.alicloud.schedule`) and the code itself (`function.power`).
 """
 
 from __future__ import annotations
@@ -13,24 +13,18 @@ from importlib.resources import files
 
 from fleet.alicloud.config_vm import Schedule
 
+# The function's own folder is checked for this Python (`function/ruff.toml`, `tool.pyright`).
+RUNTIME, HANDLER = "python3.10", "power.handler"
 ACTIONS = ("ecs:StartInstance", "ecs:StopInstance")
 
 
 def code() -> str:
     """Return the function's code as a zip file in base64; equal code gives equal text."""
-    own = files("fleet.alicloud")
-    content = {
-        "power.py": (own / "power.py").read_bytes(),
-        "fleet/__init__.py": b"",
-        "fleet/alicloud/__init__.py": b"",
-        "fleet/alicloud/rpc.py": (own / "rpc.py").read_bytes(),
-    }
     raw = io.BytesIO()
     with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in content.items():
-            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, data)
+        entry = zipfile.ZipInfo("power.py", date_time=(1980, 1, 1, 0, 0, 0))
+        entry.external_attr = 0o644 << 16
+        archive.writestr(entry, (files("fleet.alicloud.function") / "power.py").read_bytes())
     return base64.b64encode(raw.getvalue()).decode()
 
 

@@ -21,7 +21,7 @@ OPTIONS = Options(
     depends_on=frozenset(),
     deleted_with="",
     import_id="",
-    aliases=0,
+    aliases=(),
     timeouts={},
     version="",
 )

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from fleet.alicloud.config import AckCluster, VmCluster
-from fleet.alicloud.rules import cloud_problems, credentials_problem
+from fleet.alicloud.regions import REGIONS
+from fleet.alicloud.rules import cloud_problems
 from tests.support.clusters import ack, vm
 
 DOMAIN = "fleet.example.com"
@@ -26,7 +27,24 @@ def test_the_smallest_clusters_break_no_rule() -> None:
 POOL = {"name": "base", "types": ["ecs.g7.xlarge"]}
 REUSE = {"vpcId": "vpc-t4n0abcd1234efgh", "vswitchIds": ["vsw-t4n0abcd1234efgh"]}
 MACHINE = "i-t4n0abcd1234efgh"
+SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGludmVudGVkIGtleSBvZiBub2JvZHksIDMyIGJ5dGVz"
+LISTED = ", ".join(sorted(REGIONS))
 VM_CASES: list[tuple[dict[str, Any], str]] = [
+    (
+        {"region": "ap-southeast-9", "zone": "ap-southeast-9a"},
+        "cluster.region: ap-southeast-9: this region is not in the list of regions: did you mean "
+        f"ap-southeast-7? use one of {LISTED}, or set cluster.allowUnlistedRegion: true for one "
+        "that has opened since",
+    ),
+    (
+        {"allowUnlistedRegion": True},
+        "cluster.allowUnlistedRegion: true: the region ap-southeast-1 is listed: drop it",
+    ),
+    (
+        {"region": "cn-lanzhou", "zone": "cn-lanzhou-a", "allowUnlistedRegion": True},
+        "cluster.k3s.mirror: none: the k3s release page is not reliably reached from cn-lanzhou: "
+        "write mirror: cn, or binaryUrl with a mirror of your own",
+    ),
     (
         {"zone": "cn-hongkong-b"},
         "cluster.zone: cn-hongkong-b: this zone is not in the region ap-southeast-1: "
@@ -128,8 +146,37 @@ VM_CASES: list[tuple[dict[str, Any], str]] = [
         "access.domain: fleet.example.com: this is outside of cluster.dns.zone other.org: "
         "write a name that ends in .other.org, or leave cluster.dns out",
     ),
+    (
+        {"tags": {f"tag-{n}": "x" for n in range(20)}},
+        "cluster.tags: 20 tags: a resource holds 20, one of them is this program's: keep 19",
+    ),
+    (
+        {"tags": {"acs:team": "x"}},
+        "cluster.tags: acs:team: the cloud keeps names of this kind to itself: rename the tag",
+    ),
+    (
+        {"webCidrs": [f"198.51.{n}.0/24" for n in range(100)]},
+        "cluster.webCidrs: 100 networks: with adminCidrs they take 202 rules, a security group "
+        "holds 200: join them into larger networks",
+    ),
+    (
+        {"instance": {"image": "win2022_21H2_x64_dtc_en-us_40G_alibase_20260916.vhd"}},
+        "cluster.instance.image: win2022_21H2_x64_dtc_en-us_40G_alibase_20260916.vhd: the machine "
+        "is set up with apt, which this system does not have: use an Ubuntu or Debian image, as in "
+        "the console's list of public images",
+    ),
+    (
+        {"instance": {"image": "aliyun_3_x64_20G_alibase_20260916.vhd"}},
+        "cluster.instance.image: aliyun_3_x64_20G_alibase_20260916.vhd: the machine is set up with "
+        "apt, which this system does not have: use an Ubuntu or Debian image, as in the console's "
+        "list of public images",
+    ),
 ]
 ACK_CASES: list[tuple[dict[str, Any], str]] = [
+    (
+        {"webCidrs": [f"198.{n // 256}.{n % 256}.0/24" for n in range(301)]},
+        "cluster.webCidrs: 301 networks: an access list holds 300: join them into larger networks",
+    ),
     (
         {"zones": ["ap-southeast-1b", "eu-central-1a"]},
         "cluster.zones[1]: eu-central-1a: this zone is not in the region ap-southeast-1: "
@@ -214,6 +261,14 @@ def test_a_broken_rule_of_managed_kubernetes_is_said_in_full(
     assert line in _lines(ack(**changes))
 
 
+def test_what_just_fits_is_accepted() -> None:
+    tags = {f"tag-{n}": "x" for n in range(19)}
+    assert _lines(vm(tags=tags, webCidrs=[f"198.51.{n}.0/24" for n in range(99)])) == []
+    assert _lines(vm(instance={"image": "m-t4n0abcd1234efgh"})) == []
+    assert _lines(vm(instance={"image": "debian_12_6_x64_20G_alibase_20260916.vhd"})) == []
+    assert _lines(ack(webCidrs=[f"198.{n // 256}.{n % 256}.0/24" for n in range(300)])) == []
+
+
 def test_openings_can_be_accepted_by_name() -> None:
     opened = {"adminCidrs": ["0.0.0.0/0"], "network": {"allowOpenAdmin": True}}
     assert _lines(vm(**opened)) == []
@@ -228,13 +283,28 @@ def test_certificates_by_http_or_dns_are_accepted_when_they_can_work() -> None:
     assert _lines(ack(certificates=by_dns)) == []
 
 
+@pytest.mark.parametrize(
+    ("region", "zone"),
+    [("cn-wulanchabu", "cn-wulanchabu-a"), ("na-south-1", "na-south-1a")],
+)
+def test_newer_regions_are_listed(region: str, zone: str) -> None:
+    assert _lines(vm(region=region, zone=zone, k3s={"mirror": "cn"})) == []
+
+
+def test_a_region_that_opened_since_takes_one_key() -> None:
+    there = {"region": "sa-east-1", "zone": "sa-east-1a"}
+    assert _lines(vm(**there)) != []
+    assert _lines(vm(**there, allowUnlistedRegion=True)) == []
+
+
 def test_all_problems_come_at_once() -> None:
     broken = vm(zone="eu-central-1a", adminCidrs=["0.0.0.0/0"], instance={"type": "ecs.g8y.large"})
     assert len(_lines(broken)) == 3
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"region": "mars-1"}, "this region is not in the list of regions: use one of ap-northeast-1"),
+    ({"region": "mars-1"}, "a region is named by its id: write it like ap-southeast-1"),
+    ({"region": "Singapore"}, "a region is named by its id: write it like ap-southeast-1"),
     ({"zone": "somewhere"}, "a zone is its region's id and a letter"),
     ({"adminCidrs": ["203.0.113.7/24"]}, "the address has bits set behind the prefix: write it"),
     ({"adminCidrs": ["::/0"]}, "the security groups made here have IPv4 rules only"),
@@ -246,8 +316,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"k3s": {"version": "latest"}}, "a k3s version is pinned in full"),
     ({"k3s": {"sha256": "abc"}}, "a SHA-256 checksum is 64 of 0-9 a-f"),
     ({"instance": {"sshKey": {"publicKey": "-----BEGIN"}}}, "this is no OpenSSH public key"),
+    ({"instance": {"sshKey": {"publicKey": SSH_KEY[:-2]}}}, "the key is damaged"),
+    ({"instance": {"sshKey": {"publicKey": f"ssh-rsa {SSH_KEY[12:]}"}}}, "the key is damaged"),
     (
-        {"instance": {"sshKey": {"publicKey": "ssh-rsa AAAA", "existingName": "ops"}}},
+        {"instance": {"sshKey": {"publicKey": f"{SSH_KEY}\nssh-rsa AAAA"}}},
+        "this is no OpenSSH public key (one line",
+    ),
+    (
+        {"instance": {"sshKey": {"publicKey": SSH_KEY, "existingName": "ops"}}},
         "publicKey and existingName exclude each other",
     ),
     ({"instance": {"ramRole": {}}}, "a role made here needs actions and resources"),
@@ -281,14 +357,3 @@ def test_who_may_connect_has_no_default(key: str) -> None:
 def test_a_pool_that_ends_before_it_starts_is_refused() -> None:
     with pytest.raises(ValidationError, match="maxNodes 1 is below minNodes 3: raise maxNodes"):
         ack(nodePools=[{**POOL, "minNodes": 3, "maxNodes": 1}])
-
-
-def test_missing_credentials_are_named_before_the_cloud_is_asked() -> None:
-    problem = credentials_problem(vm(), {"ALICLOUD_ACCESS_KEY": "x"})
-    assert str(problem) == (
-        "cluster.profile: not set: nobody to work as: ALICLOUD_SECRET_KEY not in the environment "
-        "either: name a profile of the aliyun command line, or export the two variables"
-    )
-    both = {"ALICLOUD_ACCESS_KEY": "x", "ALICLOUD_SECRET_KEY": "y"}
-    assert credentials_problem(vm(), both) is None
-    assert credentials_problem(vm(profile="ops"), {}) is None

@@ -19,7 +19,8 @@ from fleet.alicloud.cloud_init import (
     cloud_config,
     user_data,
 )
-from fleet.alicloud.machine_settings import firewall, k3s_urls
+from fleet.alicloud.kubeconfig import ANSWER
+from fleet.alicloud.machine_settings import ADMINS, DATA, STORAGE_CLASS, firewall, k3s_urls
 from tests.support.machine import bootstrap, tool
 
 
@@ -176,3 +177,14 @@ def test_pods_reach_neither_metadata_nor_the_vpc_nor_their_node() -> None:
     assert 'iifname "cni0" drop' in lines
     dns = [n for n, line in enumerate(lines) if "dport 53 accept" in line]
     assert max(dns) < next(n for n, line in enumerate(lines) if closed in line)
+
+
+def test_what_a_shipped_file_says_again_is_the_same() -> None:
+    folder = Path("fleet/alicloud/files")
+    said = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    storage, access = (yaml.safe_load(said[f"{n}.yaml"]) for n in ("storage-class", "access"))
+    assert storage["metadata"]["name"] == STORAGE_CLASS
+    assert [subject["name"] for subject in access["subjects"]] == [ADMINS]
+    assert f'-subj "/O={ADMINS}/CN=' in said["grant-access.sh"]
+    assert f"printf '{ANSWER}{{" in said["grant-access.sh"]
+    assert f"RequiresMountsFor={DATA}\n" in said["k3s.service"]

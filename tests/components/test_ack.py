@@ -114,14 +114,14 @@ def test_without_web_networks_the_balancer_is_private() -> None:
 
 
 def test_the_cluster_is_known_by_its_id_whatever_the_kubeconfig() -> None:
-    assert declare(ack()).exports["cluster_identifier"] == "fleet-test-cluster-id"
+    assert declare(ack()).exports["identifier"] == "fleet-test-cluster-id"
 
 
 def test_files_are_mounted_from_our_switches_only() -> None:
     made = declare(ack(nas={}))
     sources = {rule.inputs["sourceCidrIp"] for rule in made.of_type("AccessRule")}
     assert sources == {"172.20.0.0/19", "172.20.32.0/19"}
-    assert made.exports["nas_server"].endswith(".nas.aliyuncs.com")
+    assert made.exports["nasServer"].endswith(".nas.aliyuncs.com")
     assert made.one("FileSystem").options.retain_on_delete
 
 
@@ -129,7 +129,7 @@ def test_a_file_system_that_is_there_is_only_named() -> None:
     existing = {"server": "0abc-xyz.ap-southeast-1.nas.aliyuncs.com"}
     made = declare(ack(nas={"existing": existing}))
     assert made.of_type("FileSystem") == []
-    assert made.exports["nas_server"] == existing["server"]
+    assert made.exports["nasServer"] == existing["server"]
 
 
 def _addons(**changes: Any) -> Engine:

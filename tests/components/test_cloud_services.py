@@ -11,7 +11,9 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from components.alicloud.cloud import Cloud, CloudArgs
+from components.alicloud.cluster import CloudArgs
+from components.alicloud.machine_cluster import MachineCluster
+from components.alicloud.managed_cluster import ManagedCluster
 from components.alicloud.provider import cloud_provider
 from components.alicloud.services import CloudServices, CloudServicesArgs
 from fleet.alicloud.config import AckCluster, VmCluster
@@ -37,24 +39,28 @@ def shipped(environment: str) -> VmCluster | AckCluster:
 
 def _whole(cluster: VmCluster | AckCluster, tls: Tls = "selfSigned", **changes: Any) -> Engine:
     def program() -> None:
-        provider = cloud_provider("fleet-test", cluster)
-        cloud = Cloud(
-            "fleet-test",
-            CloudArgs(cluster=cluster, domain=DOMAIN, hosts=(f"*.{DOMAIN}",)),
-            pulumi.ResourceOptions(providers=[provider]),
-        )
+        opts = pulumi.ResourceOptions(providers=[cloud_provider("fleet-test", cluster)])
+        hosts = (f"*.{DOMAIN}",)
+        addons = None
+        if isinstance(cluster, VmCluster):
+            args = CloudArgs(cluster=cluster, domain=DOMAIN, hosts=hosts)
+            made = MachineCluster("fleet-test", args, opts).made
+        else:
+            args = CloudArgs(cluster=cluster, domain=DOMAIN, hosts=hosts)
+            managed = ManagedCluster("fleet-test", args, opts)
+            made, addons = managed.made, managed.addons
         inside = k8s.Provider(
-            "inside", kubeconfig=cloud.kubeconfig, cluster_identifier=cloud.cluster_identifier
+            "inside", kubeconfig=made.kubeconfig, cluster_identifier=made.identifier
         )
-        args = CloudServicesArgs(
+        wanted = CloudServicesArgs(
             cluster=cluster,
-            cloud=cloud,
+            addons=addons,
             tls=tls,
             hosts=(f"*.{DOMAIN}",),
             namespaces=("fleet-default",),
             **changes,
         )
-        CloudServices("fleet-test", args, pulumi.ResourceOptions(providers=[inside]))
+        CloudServices("fleet-test", wanted, pulumi.ResourceOptions(providers=[inside]))
 
     return run(program, engine())
 

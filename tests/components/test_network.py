@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fleet.alicloud.machine_plan import kept
 from tests.support.cloud_world import declare, engine
 from tests.support.clusters import ack, vm
 from tests.support.policy import openings_are_narrow, openings_are_unique
@@ -114,12 +115,13 @@ def _groups(vpc: str) -> Mapping[str, Answer]:
 
 
 def test_a_reused_network_is_not_in_the_state() -> None:
-    made = declare(vm(network={"reuse": REUSE}), _found())
+    cluster = vm(network={"reuse": REUSE})
+    made = declare(cluster, _found())
 
     assert made.of_type("Network") == [made.one("opencode-fleet:network:Network")]
     assert made.of_type("Switch") == []
     assert made.one("Instance").inputs["vswitchId"] == "vsw-t4n0abcd1234efgh"
-    assert "network vpc-t4n0abcd1234efgh (yours)" in made.exports["kept"]
+    assert "network vpc-t4n0abcd1234efgh (yours)" in kept(cluster)
 
 
 def test_a_reused_security_group_gets_no_rules_of_ours() -> None:

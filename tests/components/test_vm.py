@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.cloud_world import declare
+from fleet.alicloud.machine_plan import kept
+from tests.support.cloud_world import LOGIN_KEY, declare
 from tests.support.clusters import vm
 from tests.support.policy import decoded, offences
 from tests.support.recorded import Recorded
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE15IG93biBrZXk me@laptop"
+KEY = f"{LOGIN_KEY} me@laptop"
 MACHINE = "i-t4n0abcd1234efgh"
 
 
@@ -138,21 +139,22 @@ def test_the_data_disk_outlives_the_machine_and_keeps_its_place() -> None:
     assert {"zoneId", "encrypted", "snapshotId"} <= set(disk.options.ignore_changes)
     assert disk.inputs["deleteWithInstance"] is False
     assert made.one("EcsDiskAttachment").options.delete_before_replace
-    assert "data disk (keep: true)" in made.exports["kept"]
+    assert "data disk (keep: true)" in kept(vm())
 
 
 def test_a_disk_that_is_not_to_be_kept_goes_with_the_environment() -> None:
-    made = declare(vm(dataDisk={"keep": False, "snapshotDays": 0}))
+    cluster = vm(dataDisk={"keep": False, "snapshotDays": 0})
+    made = declare(cluster)
     assert not made.one("EcsDisk").options.retain_on_delete
     assert made.of_type("AutoSnapshotPolicy") == []
-    assert made.exports["kept"] == []
+    assert kept(cluster) == ()
 
 
 def test_a_disk_from_before_is_attached_and_not_owned() -> None:
     made = declare(vm(dataDisk={"id": "d-t4n0abcd1234efgh"}))
     assert made.of_type("EcsDisk") == []
     assert made.one("EcsDiskAttachment").inputs["diskId"] == "d-t4n0abcd1234efgh"
-    assert made.exports["cluster_identifier"] == "d-t4n0abcd1234efgh"
+    assert made.exports["identifier"] == "d-t4n0abcd1234efgh"
 
 
 def test_snapshots_are_taken_every_night() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import yaml
 
+from fleet.alicloud.machine_plan import kept
 from tests.support.cloud_world import ADDRESS, PRIVATE_PEM, declare, encoded, engine
 from tests.support.clusters import vm
 from tests.support.policy import decoded
@@ -49,6 +53,15 @@ def test_a_machine_that_answers_nothing_stops_the_run() -> None:
         declare(vm(), world)
 
 
+def test_the_command_runs_with_the_python_that_has_the_sdk() -> None:
+    run = declare(vm()).one("Command").inputs["create"]
+    python, rest = run.split(" ", 1)
+    assert rest == "-m fleet.alicloud.cloud_assistant"
+    assert Path(python).absolute() == Path(sys.prefix, "bin/python3")
+    # A path of this machine would be another one in the state of the next.
+    assert Path(python).is_absolute() is not Path(sys.prefix).is_relative_to(Path.cwd())
+
+
 def test_the_command_runs_as_the_provider_does() -> None:
     environment = declare(vm(profile="ops")).one("Command").inputs["environment"]
     assert environment["FLEET_PROFILE"] == "ops"
@@ -87,12 +100,13 @@ def test_a_machine_that_is_there_gets_k3s_and_nothing_else() -> None:
         "eip": "198.51.100.88",
         "publicIp": "",
     }
-    made = declare(vm(instance={"id": MACHINE}), engine(instances=lambda _: {"instances": [found]}))
+    cluster = vm(instance={"id": MACHINE})
+    made = declare(cluster, engine(instances=lambda _: {"instances": [found]}))
 
     kinds = {r.typ for r in made.resources if r.package == "alicloud" and not r.is_provider}
     assert kinds == set()
     assert made.exports["address"] == "198.51.100.88"
-    assert f"instance {MACHINE} (yours)" in made.exports["kept"]
+    assert f"instance {MACHINE} (yours)" in kept(cluster)
     sent = decoded(made.one("Command").inputs["environment"]["FLEET_COMMAND"])
     assert "sshd_config.d" not in sent
 

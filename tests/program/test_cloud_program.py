@@ -23,9 +23,12 @@ REGISTRY_PASSWORD = "invented-registry-password"  # noqa: S105 - of nobody
 
 
 def shipped(
-    environment: str, monkeypatch: pytest.MonkeyPatch, registry: dict[str, str] | None = None
+    environment: str,
+    monkeypatch: pytest.MonkeyPatch,
+    registry: dict[str, str] | None = None,
+    **changes: Any,
 ) -> Engine:
-    """Run the program with a shipped stack file, with a registry where one is given."""
+    """Run the program with a shipped stack file, with `changes` to its `cluster`."""
     monkeypatch.chdir(ROOT)
     text = Path(f"Pulumi.{environment}.yaml").read_text(encoding="utf-8")
     values: dict[str, Any] = {
@@ -33,6 +36,7 @@ def shipped(
         for key, value in yaml.safe_load(text)["config"].items()
         if key.startswith("opencode-fleet:")
     }
+    values["cluster"] |= changes
     secrets = {SEED_KEY: SEED}
     if registry is not None:
         values["cluster"]["registry"] = registry
@@ -88,6 +92,22 @@ def test_without_credentials_it_says_so_in_one_line(monkeypatch: pytest.MonkeyPa
         monkeypatch.delenv(variable, raising=False)
     with pytest.raises(pulumi.RunError, match=r"^cluster\.profile: not set: nobody to work as"):
         shipped("alicloud-vm", monkeypatch)
+
+
+def test_a_region_that_is_not_listed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_credentials(monkeypatch)
+    there: dict[str, Any] = {
+        "region": "sa-east-1",
+        "zone": "sa-east-1a",
+        "allowUnlistedRegion": True,
+    }
+    # A warning is all that this run has against it.
+    with pytest.raises(AssertionError) as caught:
+        shipped("alicloud-vm", monkeypatch, **there)
+    assert str(caught.value) == (
+        "SDK warning: cluster.region: sa-east-1: this region is not listed here: what is sold "
+        "there, and for how much, is not known"
+    )
 
 
 def test_the_registry_password_is_a_secret_and_reaches_the_pull_secret_only(

@@ -13,14 +13,16 @@ from typing import Any
 
 import pulumi
 
-from components.alicloud.cloud import Cloud, CloudArgs
+from components.alicloud.cluster import CloudArgs
+from components.alicloud.machine_cluster import MachineCluster
+from components.alicloud.managed_cluster import ManagedCluster
 from components.alicloud.provider import cloud_provider
 from fleet.alicloud.config import AckCluster, VmCluster
 from tests.support.recorded import Recorded
 from tests.support.recording import Answer, Engine, Outputs, run
 
 ADDRESS, NAT_ADDRESS = "198.51.100.10", "198.51.100.20"
-LOGIN_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGludmVudGVkIGtleSBvZiBub2JvZHk"
+LOGIN_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGludmVudGVkIGtleSBvZiBub2JvZHksIDMyIGJ5dGVz"
 PRIVATE_PEM = "-----BEGIN PRIVATE KEY-----\ninvented\n-----END PRIVATE KEY-----\n"
 REQUEST_PEM = "-----BEGIN CERTIFICATE REQUEST-----\ninvented\n-----END CERTIFICATE REQUEST-----\n"
 
@@ -119,27 +121,22 @@ _RUNS: dict[str, Engine] = {}
 def _run(cluster: VmCluster | AckCluster, world: Engine, changes: Mapping[str, Any]) -> Engine:
 
     def program() -> None:
-        provider = cloud_provider("fleet-test", cluster)
-        opts = pulumi.ResourceOptions(providers=[provider])
-        made = Cloud("fleet-test", CloudArgs(cluster=cluster, **changes), opts)
-        for key in EXPORTED:
-            value = getattr(made, key)
-            if value is not None:
-                pulumi.export(key, value)
+        opts = pulumi.ResourceOptions(providers=[cloud_provider("fleet-test", cluster)])
+        if isinstance(cluster, VmCluster):
+            args = CloudArgs(cluster=cluster, **changes)
+            machine = MachineCluster("fleet-test", args, opts)
+            made = machine.made
+            pulumi.export("known_hosts", machine.known_hosts)
+            pulumi.export("login_key", machine.login_key)
+        else:
+            args = CloudArgs(cluster=cluster, **changes)
+            managed = ManagedCluster("fleet-test", args, opts)
+            made = managed.made
+            pulumi.export("balancer_id", managed.addons.balancer_id)
+            pulumi.export("access_list_id", managed.addons.access_list_id)
+        for key in ("kubeconfig", "identifier", "address", "domain"):
+            pulumi.export(key, getattr(made, key))
+        for key, value in made.reports.items():
+            pulumi.export(key, value)
 
     return run(program, world)
-
-
-EXPORTED = (
-    "kubeconfig",
-    "cluster_identifier",
-    "address",
-    "domain",
-    "known_hosts",
-    "login_key",
-    "nas_server",
-    "balancer_id",
-    "access_list_id",
-    "repository",
-    "kept",
-)

@@ -28,7 +28,9 @@ class Options:
     """Every URN depended on, by option or through an input."""
     deleted_with: str
     import_id: str
-    aliases: int
+    aliases: tuple[str, ...]
+    """Names under which it is known too, as the engine is told them: `type=…`, `parent=…`, or a
+    whole URN."""
     timeouts: Mapping[str, str]
     version: str
 
@@ -117,7 +119,7 @@ def options_of(request: Any) -> Options:
         depends_on=frozenset(request.dependencies),
         deleted_with=request.deletedWith,
         import_id=request.importId,
-        aliases=len(request.aliases) + len(request.aliasURNs),
+        aliases=(*request.aliasURNs, *map(_alias, request.aliases)),
         timeouts={
             verb: getattr(request.customTimeouts, verb)
             for verb in ("create", "update", "delete")
@@ -125,3 +127,11 @@ def options_of(request: Any) -> Options:
         },
         version=request.version,
     )
+
+
+def _alias(alias: Any) -> str:
+    if alias.WhichOneof("alias") == "urn":
+        return str(alias.urn)
+    parts = {name: getattr(alias.spec, name) for name in ("name", "type", "stack", "project")}
+    parts["parent"] = alias.spec.parentUrn or ("none" if alias.spec.noParent else "")
+    return " ".join(f"{name}={value}" for name, value in parts.items() if value)

@@ -1,0 +1,1 @@
+"""What runs in Function Compute: standard library only, for the Python there (see `ruff.toml`)."""
