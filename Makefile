@@ -6,13 +6,16 @@ RUN := uv run --no-sync
 SHELL_FILES = tools/setup.sh .ci/run image/bin/fleet-init image/bin/fleet-start \
   fleet/alicloud/files/*.sh
 
-.PHONY: help setup up down clean-data test lint format schema unit smoke e2e image-test bench
+.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e image-test bench
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup:
 	@tools/setup.sh
+
+engine: setup ## Build Pulumi and its Kubernetes provider where the machine has none
+	@$(RUN) python -m tools.engine_build build
 
 up: setup ## Deploy ENV (default dev) and print everybody's URL
 	@$(RUN) python -m tools.deploy up -s $(ENV)

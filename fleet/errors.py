@@ -88,3 +88,18 @@ class InputError(FleetError):
 
 class ClusterError(FleetError):
     """The cluster did not do what was asked; the text is one line for the operator."""
+
+
+class AwayError(ClusterError):
+    """The cluster does not answer, or does not answer us."""
+
+
+class RefusedError(ClusterError):
+    """The cluster answered no; what a caller may decide by is the code and the reason."""
+
+    def __init__(self, text: str, *, status: int, reason: str) -> None:
+        super().__init__(text)
+        self.status = status
+        """The HTTP status, such as 404."""
+        self.reason = reason
+        """The API's own word for it, such as `NotFound` or `AlreadyExists`."""

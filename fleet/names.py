@@ -32,8 +32,6 @@ LABEL_POOL = f"{PREFIX}/pool"
 LABEL_NODE_POOL = f"{PREFIX}/node-pool"
 LABEL_USER = f"{PREFIX}/user"
 LABEL_ROLE = f"{PREFIX}/role"
-# On nodes, the node pool of a managed cluster: no pool of users.
-LABEL_NODE_POOL = f"{PREFIX}/node-pool"
 
 # Annotations. Ids and names of people stand here, where any text is allowed.
 USER_ID = f"{PREFIX}/user-id"

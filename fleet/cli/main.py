@@ -21,6 +21,7 @@ from fleet.cli.shell import (
     FAILED,
     cluster_of,
     interactive,
+    kubectl_of,
     need_existing,
     read_environment,
     reported,
@@ -126,7 +127,7 @@ def show_plan(
         reference = _image(environment, image)
         if against == "live":
             need_existing(environment)
-            kubectl = cluster_of(environment, context)
+            kubectl = kubectl_of(environment, context)
             changes, _ = read_changes(kubectl, unsealed(stack), plan, reference)
         else:
             before = read_environment(against)
@@ -157,7 +158,7 @@ def apply(
         plan = make_plan(environment)
         secrets = unsealed(stack)
         reference = _image(environment, image)
-        kubectl = cluster_of(environment, context)
+        kubectl = kubectl_of(environment, context)
         with held(kubectl, environment.name, identity()):
             changes, live = read_changes(kubectl, secrets, plan, reference)
             if not take_over:
@@ -167,7 +168,8 @@ def apply(
             undo_rolling_updates(kubectl, changes, live)
             outcome = _apply(kubectl, environment.name, users, changes, timeout)
             for user_id in () if outcome.failures else plan.purge:
-                done = purge_user(kubectl, environment.name, user_id, reference)
+                cluster = cluster_of(environment, context)
+                done = purge_user(cluster, environment.name, user_id, reference)
                 outcome.deleted.extend(done)
         if as_json:
             urls = {user.id: user.url for user in plan.users if user.active}
@@ -215,7 +217,7 @@ def destroy(
     with reported():
         environment = read_environment(stack)
         need_existing(environment)
-        kubectl = cluster_of(environment, context)
+        kubectl = kubectl_of(environment, context)
         if not yes and not (
             interactive() and typer.confirm(f"Delete the runtimes of {environment.name}?", err=True)
         ):

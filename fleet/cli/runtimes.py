@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import webbrowser
 from typing import Annotated
 
@@ -11,22 +10,31 @@ import typer
 from fleet.cli.options import Context, Json, Stack, User
 from fleet.cli.progress import reporting
 from fleet.cli.shell import (
-    FAILED,
     cluster_of,
     interactive,
     read_environment,
     reported,
     say,
     say_json,
+    say_table,
     warn,
 )
-from fleet.cluster.kubectl import Kubectl
+from fleet.cluster.logs import LogRequest
+from fleet.cluster.logs import logs as read_logs
 from fleet.cluster.purge import purge_user
-from fleet.cluster.rollout import wait_ready
-from fleet.cluster.runtimes import find_user, open_session, read_password, restart, states
+from fleet.cluster.runtimes import (
+    chat_folder,
+    find_user,
+    need_active,
+    open_session,
+    read_password,
+    restart,
+)
+from fleet.cluster.states import states
 from fleet.errors import InputError, Problem
 from fleet.images.tags import resolve_image
-from fleet.plan.environment import Plan, UserPlan, make_plan
+from fleet.plan.environment import UserPlan, make_plan
+from fleet.stackfile.reading import Environment
 
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the runtime.", min=1)]
 
@@ -41,14 +49,9 @@ def register(app: typer.Typer) -> None:
     app.command("purge-data", hidden=True)(purge_data)
 
 
-def _open(stack: str, context: str | None) -> tuple[Plan, Kubectl]:
+def _one(stack: str, user: str) -> tuple[UserPlan, Environment]:
     environment = read_environment(stack)
-    return make_plan(environment), cluster_of(environment, context)
-
-
-def _one(stack: str, context: str | None, user: str) -> tuple[UserPlan, Kubectl]:
-    plan, kubectl = _open(stack, context)
-    return find_user(plan, user), kubectl
+    return find_user(make_plan(environment), user), environment
 
 
 def status(
@@ -59,20 +62,27 @@ def status(
 ) -> None:
     """Show every user: state, phase, restarts, image, volume use, URL."""
     with reported():
-        plan, kubectl = _open(stack, context)
-        rows = states(kubectl, plan, volumes=volumes)
+        environment = read_environment(stack)
+        cluster = cluster_of(environment, context)
+        rows = states(cluster, make_plan(environment), volumes=volumes)
         if as_json:
             say_json({"users": [row.as_json() for row in rows]})
             return
-        head = ("USER", "STATE", "PHASE", "RESTARTS", "VOLUME", "IMAGE", "URL")
-        lines = [head] + [
-            (r.user, r.state, r.phase, str(r.restarts), r.volume, r.image.rpartition("/")[2], r.url)
-            for r in rows
+        head = ("USER", "STATE", "PHASE", "RESTARTS", "VOLUME", "IMAGE", "URL", "NOTE")
+        lines = [
+            (
+                row.user,
+                row.state,
+                row.phase,
+                str(row.restarts),
+                row.volume,
+                row.image.rpartition("/")[2],
+                row.url,
+                row.note,
+            )
+            for row in rows
         ]
-        widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-        for line in lines:
-            cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-            say("  ".join(cells).rstrip())
+        say_table(head, lines)
 
 
 def open_workspace(
@@ -84,8 +94,11 @@ def open_workspace(
 ) -> None:
     """Make a chat in a scene, print its link, open it."""
     with reported():
-        found, kubectl = _one(stack, context, user)
-        link = open_session(kubectl, found, scene)
+        found, environment = _one(stack, user)
+        # A suspended user is told at once, whatever the cluster does.
+        need_active(found)
+        chat_folder(found, scene)
+        link = open_session(cluster_of(environment, context), found, scene)
         say(link)
         warn(f"user name {found.id}, password: fleet password {found.id} -s {stack}")
         if browser and interactive():
@@ -95,8 +108,8 @@ def open_workspace(
 def password(user: User, stack: Stack = "dev", context: Context = None) -> None:
     """Print a user's password, and nothing else."""
     with reported():
-        found, kubectl = _one(stack, context, user)
-        say(read_password(kubectl, found))
+        found, environment = _one(stack, user)
+        say(read_password(cluster_of(environment, context), found))
 
 
 def logs(
@@ -109,15 +122,11 @@ def logs(
 ) -> None:
     """Print a runtime's log, its init container's included."""
     with reported():
-        found, kubectl = _one(stack, context, user)
-        arguments = [f"--namespace={found.namespace}", f"deployment/{found.name}", "--prefix"]
-        arguments += ["--all-containers", f"--tail={tail}"]
-        arguments += ["--follow"] if follow else []
-        arguments += ["--previous"] if previous else []
-        done = subprocess.run(kubectl.command("logs", *arguments), check=False)
-        if done.returncode != 0:
-            warn(f"user {user}: logs: see the line above; fleet status shows whether a pod runs")
-            raise SystemExit(FAILED)
+        found, environment = _one(stack, user)
+        need_active(found)
+        wanted = LogRequest(follow=follow, previous=previous, tail=tail if tail >= 0 else None)
+        for line in read_logs(cluster_of(environment, context), found, wanted):
+            say(line, now=follow)
 
 
 def restart_runtime(
@@ -125,15 +134,11 @@ def restart_runtime(
 ) -> None:
     """Restart a runtime and wait until it is ready; chats and files stay."""
     with reported():
-        plan, kubectl = _open(stack, context)
-        found = find_user(plan, user)
-        restart(kubectl, found)
+        found, environment = _one(stack, user)
+        need_active(found)
+        cluster = cluster_of(environment, context)
         with reporting() as report:
-            failures = wait_ready(kubectl, plan.environment, [found], timeout, report)
-        for failure in failures:
-            warn(str(failure))
-        if failures:
-            raise SystemExit(FAILED)
+            restart(cluster, found, timeout, report)
         say(f"{user}: restarted, ready")
 
 
@@ -150,6 +155,7 @@ def purge_data(
             rule = "the id must stand under `purge:` and be typed twice"
             raise InputError([Problem("purge", user, rule, f"add it, give --confirm {user}")])
         image = resolve_image(environment.config, environment.folder)
-        kubectl = cluster_of(environment, context)
-        done = purge_user(kubectl, environment.name, user, image)
+        cluster = cluster_of(environment, context)
+        secret = make_plan(environment).pull_secret
+        done = purge_user(cluster, environment.name, user, image, secret)
         say(f"{user}: deleted {', '.join(done)}" if done else f"{user}: nothing left to delete")

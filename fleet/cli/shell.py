@@ -9,11 +9,12 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fleet.cluster.client import Cluster
 from fleet.cluster.kubectl import Kubectl, find_kubectl
 from fleet.errors import ClusterError, InputError, Problem
 from fleet.stackfile.config import ExistingCluster
@@ -22,11 +23,15 @@ from fleet.stackfile.unsealing import unseal
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 _GC_THRESHOLD = 100_000
+# The narrowest last column of a table; a terminal without room for it wraps the lines itself.
+_FOLDED = 20
 
 
-def say(text: str) -> None:
-    """Print a line of the result."""
+def say(text: str, *, now: bool = False) -> None:
+    """Print a line of the result; `now` when somebody waits for it."""
     sys.stdout.write(text + "\n")
+    if now:
+        sys.stdout.flush()
 
 
 def warn(text: str) -> None:
@@ -38,6 +43,36 @@ def warn(text: str) -> None:
 def say_json(value: Mapping[str, Any]) -> None:
     """Print the result for a script."""
     say(json.dumps(value, indent=2))
+
+
+def say_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table: plain columns into a pipe; for a person the last one folds to the terminal."""
+    lines = [head, *rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
+    if sys.stdout.isatty():
+        _show_table(head, rows, sum(widths[:-1]) + 2 * len(widths))
+        return
+    for line in lines:
+        cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+        say("  ".join(cells).rstrip())
+
+
+def _show_table(head: Sequence[str], rows: Sequence[Sequence[str]], fixed: int) -> None:
+    # Half a second to import, and a pipe needs none of it.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in head[:-1]:
+        # A link that is cut or folded cannot be opened.
+        table.add_column(Text(title), no_wrap=True)
+    table.add_column(Text(head[-1]), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console()
+    console.width = max(console.width, fixed + _FOLDED)
+    console.print(table)
 
 
 @contextmanager
@@ -115,21 +150,40 @@ def passphrase() -> str | None:
         raise InputError([problem]) from None
 
 
-def cluster_of(environment: Environment, context: str | None) -> Kubectl:
+def cluster_of(
+    environment: Environment,
+    context: str | None,
+    kubeconfig: Callable[[], str | None] | None = None,
+) -> Cluster:
+    """Return the cluster of an environment, once it answers; `context` overrides the stack file's.
+
+    `kubeconfig` gives the content of the one that the stack exported, for a cluster that the stack
+    made itself.
+    """
+    cluster = environment.config.cluster
+    content = None
+    if context is None:
+        if isinstance(cluster, ExistingCluster):
+            context = cluster.context
+        else:
+            content = kubeconfig() if kubeconfig is not None else None
+            if content is None:
+                rule = "the stack made this cluster, and its kubeconfig is not at hand"
+                change = "give --context of the kubeconfig that Pulumi exported"
+                raise InputError([Problem("cluster.kind", cluster.kind, rule, change)])
+    found = Cluster.open(context, kubeconfig=content)
+    found.ready()
+    return found
+
+
+def kubectl_of(environment: Environment, context: str | None) -> Kubectl:
     """Return kubectl for an environment's cluster; `context` overrides the stack file's."""
     cluster = environment.config.cluster
     if context is None:
         if not isinstance(cluster, ExistingCluster):
-            raise InputError(
-                [
-                    Problem(
-                        "cluster.kind",
-                        cluster.kind,
-                        "`pulumi up` makes this cluster, and the stack file names no context",
-                        "give --context of the kubeconfig that Pulumi exported",
-                    )
-                ]
-            )
+            rule = "the stack made this cluster, and its kubeconfig is not at hand"
+            change = "give --context of the kubeconfig that Pulumi exported"
+            raise InputError([Problem("cluster.kind", cluster.kind, rule, change)])
         context = cluster.context
     return Kubectl(program=find_kubectl(), context=context)
 

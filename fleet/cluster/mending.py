@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from fleet.cluster.changes import Changes
 from fleet.cluster.kubectl import Kubectl, Live, part
 from fleet.cluster.live import Key
-from fleet.cluster.runtimes import restart
 
 _ONE_WRITER = json.dumps({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}})
 
@@ -33,4 +32,5 @@ def undo_rolling_updates(kubectl: Kubectl, changes: Changes, live: Mapping[Key, 
 def restart_stale(kubectl: Kubectl, changes: Changes) -> None:
     """Restart runtimes that still hold a password or key which is no longer the Secret's."""
     for user in changes.stale:
-        restart(kubectl, user)
+        name = f"deployment/{user.name}"
+        kubectl.ask("rollout", "restart", name, f"--namespace={user.namespace}")

@@ -1,75 +1,174 @@
 """Deleting a former user's data for good: the one place of the program that destroys work.
 
-Only for ids that are typed in full and are not in the roster. The claim's volume usually has the
-reclaim policy Retain, so that is changed first, else the data would outlive its claim unseen.
+Only for ids that are typed in full and are not in the roster. Each step can be done twice, and the
+last thing that names the user goes last, so that a run that is killed is finished by the next one:
+the folder on the shared claim, the volume's fate, the claim, the volume.
 """
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Callable
 
-from fleet.cluster.kubectl import Kubectl, as_list
-from fleet.errors import ClusterError
+from fleet.cluster import pods as judged
+from fleet.cluster.client import Cluster, Live
+from fleet.cluster.pods import part
+from fleet.cluster.untrusted import one_line
+from fleet.errors import ClusterError, RefusedError
 from fleet.manifests.pool import SHARED_CLAIM
 from fleet.manifests.runtime import RUNTIME_UID
-from fleet.names import LABEL_ENVIRONMENT, LABEL_USER, slug, user_object_name
+from fleet.names import LABEL_ENVIRONMENT, LABEL_USER, pool_labels, slug, user_object_name
 
 _PATIENCE = 120.0
+_PAUSE = 0.5
+_CONTAINER = "purge"
+_NOT_FOUND = 404
 
 
-def purge_user(kubectl: Kubectl, environment: str, user_id: str, image: str) -> list[str]:
-    """Delete every claim of a former user with its data; return what was deleted."""
-    selector = f"--selector={LABEL_ENVIRONMENT}={environment},{LABEL_USER}={slug(user_id)}"
-    if kubectl.get(["deployments", "pods"], "--all-namespaces", selector):
-        raise ClusterError(
-            f"user {user_id}: purge: the runtime still exists: remove the user from the roster and"
-            " apply, then purge"
-        )
+def purge_user(
+    cluster: Cluster, environment: str, user_id: str, image: str, pull_secret: str | None = None
+) -> list[str]:
+    """Delete every claim of a former user with its data; return what was deleted.
+
+    `image` runs once where a shared claim has a folder of the user; `pull_secret` pulls it.
+    """
+    owner = {LABEL_ENVIRONMENT: environment, LABEL_USER: slug(user_id)}
+    _need_no_runtime(cluster, user_id, owner)
     done: list[str] = []
-    for claim in kubectl.get(["persistentvolumeclaims"], "--all-namespaces", selector):
-        metadata = claim["metadata"]
-        namespace = metadata["namespace"]
-        if _has_shared_claim(kubectl, namespace):
-            _empty_shared_folder(kubectl, namespace, user_id, image)
+    for claim in cluster.list("persistentvolumeclaims", labels=owner):
+        namespace, name = claim["metadata"]["namespace"], claim["metadata"]["name"]
+        if cluster.get("persistentvolumeclaims", SHARED_CLAIM, namespace) is not None:
+            pod = _purge_pod(environment, namespace, user_id, image)
+            if pull_secret is not None:
+                pod["spec"]["imagePullSecrets"] = [{"name": pull_secret}]
+            _run_once(cluster, pod, user_id)
             done.append(f"folder {user_id} on {namespace}/{SHARED_CLAIM}")
-        volume = claim["spec"].get("volumeName")
-        if volume:
-            patch = json.dumps({"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
-            kubectl.ask("patch", "persistentvolume", volume, "-p", patch)
-        kubectl.ask("delete", "pvc", metadata["name"], f"--namespace={namespace}", "--wait=true")
-        if volume:
-            _wait_gone(kubectl, user_id, volume)
-        done.append(f"claim {namespace}/{metadata['name']}")
+        _let_volume_go(cluster, claim, owner)
+        cluster.delete("persistentvolumeclaims", name, namespace, wait=_PATIENCE)
+        done.append(f"claim {namespace}/{name}")
+    # Of this run, and of one that was killed after the claim went.
+    left = cluster.list("persistentvolumes", labels=owner)
+    _wait_gone(cluster, user_id, [item["metadata"]["name"] for item in left])
     return done
 
 
-def _wait_gone(kubectl: Kubectl, user_id: str, volume: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while kubectl.get(["persistentvolumes"], volume, "--ignore-not-found"):
-        if time.monotonic() > deadline:
+def _need_no_runtime(cluster: Cluster, user_id: str, owner: dict[str, str]) -> None:
+    """Raise ClusterError while the user has a runtime; wait for a pod that is on its way out."""
+    if cluster.list("deployments", labels=owner):
+        raise ClusterError(
+            f"user {user_id}: purge: the runtime still exists: remove the user from the roster and"
+            " run fleet up, then purge"
+        )
+
+    def none_left() -> bool:
+        return not cluster.list("pods", labels=owner)
+
+    if not _wait(none_left, _PATIENCE):
+        raise ClusterError(
+            f"user {user_id}: purge: a pod of the runtime is still there after {_PATIENCE:g} s:"
+            " nothing was deleted; run this again when it is gone"
+        )
+
+
+def _let_volume_go(cluster: Cluster, claim: Live, owner: dict[str, str]) -> None:
+    """Have the volume deleted with its claim: usually it is retained, unseen.
+
+    The labels let a later run find a volume whose claim is gone already.
+    """
+    volume = claim["spec"].get("volumeName")
+    if not volume:
+        return
+    change = {
+        "metadata": {"labels": owner},
+        "spec": {"persistentVolumeReclaimPolicy": "Delete"},
+    }
+    try:
+        cluster.patch("persistentvolumes", volume, change)
+    except RefusedError as refused:
+        # A claim can outlive its volume; then there is no data either.
+        if refused.status != _NOT_FOUND:
+            raise
+
+
+def _wait_gone(cluster: Cluster, user_id: str, volumes: list[str]) -> None:
+    for volume in volumes:
+
+        def gone(name: str = volume) -> bool:
+            return cluster.get("persistentvolumes", name) is None
+
+        if not _wait(gone, _PATIENCE):
+            found = cluster.get("persistentvolumes", volume) or {}
+            why = one_line(str(part(found, "status").get("message") or ""), 200)
             raise ClusterError(
-                f"user {user_id}: purge: volume {volume} stays after {_PATIENCE:.0f} s: its claim"
-                " is gone, its data may not be: look at kubectl describe pv"
+                f"user {user_id}: purge: volume {volume} stays after {_PATIENCE:g} s"
+                f"{f' ({why})' if why else ''}: its claim is gone, its data may not be: delete the"
+                " volume by hand, or run this again"
             )
-        time.sleep(1)
 
 
-def _has_shared_claim(kubectl: Kubectl, namespace: str) -> bool:
-    arguments = (SHARED_CLAIM, f"--namespace={namespace}", "--ignore-not-found")
-    return bool(kubectl.get(["persistentvolumeclaims"], *arguments))
+def _wait(done: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_PAUSE)
+    return True
 
 
-def _empty_shared_folder(kubectl: Kubectl, namespace: str, user_id: str, image: str) -> None:
+def _run_once(cluster: Cluster, manifest: Live, user_id: str) -> None:
     """Remove a user's folder from the shared claim, by a pod that runs once."""
-    name = f"purge-{user_object_name(user_id)}"[:63]
-    pod = {
+    name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+    # One that a killed run left behind may be of another image, and pods cannot be changed.
+    cluster.delete("pods", name, namespace, wait=_PATIENCE)
+    cluster.create(manifest)
+    try:
+        _wait_done(cluster, namespace, name, user_id)
+    finally:
+        cluster.delete("pods", name, namespace, wait=_PATIENCE)
+
+
+def _wait_done(cluster: Cluster, namespace: str, name: str, user_id: str) -> None:
+    pod: Live = {}
+
+    def ended() -> bool:
+        nonlocal pod
+        pod = cluster.get("pods", name, namespace) or {"metadata": {}, "status": {}}
+        return judged.ended(pod)
+
+    in_time = _wait(ended, _PATIENCE)
+    if in_time and part(pod, "status").get("phase") == "Succeeded":
+        return
+    doing = judged.doing(pod)
+    why = doing.note or doing.phase
+    if in_time:
+        why = _last_line(cluster, namespace, name) or why
+    raise ClusterError(
+        f"user {user_id}: purge: the folder on the shared claim was not removed: {why}: nothing"
+        " else was deleted; run this again"
+    )
+
+
+def _last_line(cluster: Cluster, namespace: str, name: str) -> str:
+    try:
+        lines = list(cluster.logs(namespace, name, _CONTAINER, tail=1))
+    except ClusterError:
+        return ""
+    return one_line(lines[-1], 200) if lines else ""
+
+
+def _purge_pod(environment: str, namespace: str, user_id: str, image: str) -> Live:
+    return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace},
+        "metadata": {
+            "name": f"purge-{user_object_name(user_id)}"[:63],
+            "namespace": namespace,
+            "labels": pool_labels(environment, namespace.partition("--")[2]),
+        },
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 1,
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": RUNTIME_UID,
@@ -79,10 +178,10 @@ def _empty_shared_folder(kubectl: Kubectl, namespace: str, user_id: str, image: 
             },
             "containers": [
                 {
-                    "name": "purge",
+                    "name": _CONTAINER,
                     "image": image,
                     # The id is an argument, never part of a script.
-                    "command": ["rm", "-rf", "--", f"/shared/{user_id}"],
+                    "command": ["/bin/rm", "-rf", "--", f"/shared/{user_id}"],
                     "securityContext": {
                         "allowPrivilegeEscalation": False,
                         "capabilities": {"drop": ["ALL"]},
@@ -93,16 +192,3 @@ def _empty_shared_folder(kubectl: Kubectl, namespace: str, user_id: str, image: 
             "volumes": [{"name": "shared", "persistentVolumeClaim": {"claimName": SHARED_CLAIM}}],
         },
     }
-    where = f"--namespace={namespace}"
-    kubectl.ask("apply", "--server-side", "-f", "-", stdin=as_list([pod]))
-    try:
-        phase = "{.status.phase}=Succeeded"
-        wait = ("--for", f"jsonpath={phase}", f"--timeout={_PATIENCE:.0f}s")
-        reply = kubectl.run("wait", f"pod/{name}", where, *wait)
-        if reply.code != 0:
-            raise ClusterError(
-                f"user {user_id}: purge: the folder on the shared claim was not removed:"
-                f" {kubectl.explain(reply.err)}: nothing else was deleted; run this again"
-            )
-    finally:
-        kubectl.run("delete", "pod", name, where, "--wait=true", "--ignore-not-found")

@@ -1,44 +1,31 @@
-"""Day-to-day work on runtimes that exist: state, link, password, logs, restart."""
+"""Day-to-day work on one runtime that exists: link, password, restart.
+
+Leaves out: the states of all (`states`), logs (`logs`), how a pod is judged (`pods`).
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 import shlex
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, cast
+import time
+from typing import cast
 
-from fleet.cluster.desired import password_of
-from fleet.cluster.kubectl import Kubectl, Live, container_states, part
-from fleet.errors import ClusterError, InputError, Problem, shown
+from fleet.cluster import pods as judged
+from fleet.cluster.client import Cluster, Live
+from fleet.cluster.pods import Doing, part
+from fleet.cluster.report import Report
+from fleet.cluster.untrusted import one_line
+from fleet.errors import ClusterError, InputError, Problem
 from fleet.manifests.policies import RUNTIME_PORT
-from fleet.names import LABEL_ENVIRONMENT, LABEL_USER, USER_ID, slug
+from fleet.names import LABEL_ENVIRONMENT, LABEL_USER, slug
 from fleet.plan.environment import Plan, UserPlan
 
-_PARALLEL = 8
+RUNTIME = "opencode"
+"""The container of a runtime that holds OpenCode."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RuntimeState:
-    """One user's runtime as the cluster has it."""
-
-    user: str
-    state: str
-    """active, suspended, retained (not in the roster, data kept) or absent."""
-    phase: str
-    """Ready, or what the pod waits for."""
-    restarts: int
-    image: str
-    volume: str
-    """Used and claimed storage, such as `1.2Gi/10Gi`."""
-    url: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the state for `--json`."""
-        return asdict(self)
+_SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def find_user(plan: Plan, user_id: str) -> UserPlan:
@@ -51,197 +38,130 @@ def find_user(plan: Plan, user_id: str) -> UserPlan:
     raise InputError([Problem("USER", user_id, rule, f"use one of: {known}")])
 
 
-def states(kubectl: Kubectl, plan: Plan, *, volumes: bool = True) -> list[RuntimeState]:
-    """Return the state of every user, and of former users whose claims are there."""
-    selector = f"--selector={LABEL_ENVIRONMENT}={plan.environment},{LABEL_USER}"
-    kinds = ["deployments", "pods", "persistentvolumeclaims"]
-    items = kubectl.get(kinds, "--all-namespaces", selector)
-    found: dict[tuple[str, str], dict[str, Live]] = {}
-    for item in items:
-        metadata = item["metadata"]
-        if item["kind"] == "Pod" and "deletionTimestamp" in metadata:
-            continue
-        owner = (metadata["namespace"], metadata["labels"][LABEL_USER])
-        found.setdefault(owner, {})[item["kind"]] = item
-    usage = _usage(kubectl, found) if volumes else {}
-    rows = [
-        _row(user, found.pop((user.namespace, slug(user.id)), {}), usage) for user in plan.users
-    ]
-    for (namespace, user), kinds_found in sorted(found.items()):
-        claim = kinds_found.get("PersistentVolumeClaim")
-        if claim is not None:
-            name = part(claim["metadata"], "annotations").get(USER_ID, user)
-            volume = f"-/{claim['spec']['resources']['requests']['storage']}"
-            phase = f"claim {namespace}/{claim['metadata']['name']}"
-            rows.append(
-                RuntimeState(
-                    user=name,
-                    state="retained",
-                    phase=phase,
-                    restarts=0,
-                    image="",
-                    volume=volume,
-                    url="",
-                )
-            )
-    return rows
-
-
-def _row(
-    user: UserPlan, found: Mapping[str, Live], usage: Mapping[tuple[str, str], str]
-) -> RuntimeState:
-    deployment, pod = found.get("Deployment"), found.get("Pod")
-    claim = found.get("PersistentVolumeClaim")
-    size = claim["spec"]["resources"]["requests"]["storage"] if claim else ""
-    state = "absent"
-    if deployment is not None:
-        state = "active" if deployment["spec"].get("replicas", 1) else "suspended"
-    image = ""
-    if deployment is not None:
-        image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
-    statuses: list[Live] = part(pod, "status").get("containerStatuses", []) if pod else []
-    return RuntimeState(
-        user=user.id,
-        state=state,
-        phase=_phase(deployment, pod),
-        restarts=sum(item["restartCount"] for item in statuses),
-        image=image,
-        volume=f"{usage.get((user.namespace, user.name), '-')}/{size}" if size else "",
-        url=user.url,
-    )
-
-
-def _phase(deployment: Live | None, pod: Live | None) -> str:
-    if deployment is None:
-        return "not deployed"
-    if pod is None:
-        return "no pod" if deployment["spec"].get("replicas", 1) else "-"
-    status = part(pod, "status")
-    for state in container_states(pod):
-        reason = part(state["state"], "waiting").get("reason")
-        if reason:
-            return str(reason)
-    ready = any(
-        item["type"] == "Ready" and item["status"] == "True"
-        for item in status.get("conditions", [])
-    )
-    return "Ready" if ready else str(status.get("phase", "Unknown"))
-
-
-def _usage(
-    kubectl: Kubectl, found: Mapping[tuple[str, str], Mapping[str, Live]]
-) -> dict[tuple[str, str], str]:
-    """Return used storage by (namespace, claim), asked of the kubelets, else of the pods."""
-    pods = [kinds["Pod"] for kinds in found.values() if "Pod" in kinds]
-    nodes: list[str] = sorted(
-        {pod["spec"]["nodeName"] for pod in pods if "nodeName" in pod["spec"]}
-    )
-    used: dict[tuple[str, str], str] = {}
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        for answer in pool.map(partial(_node_usage, kubectl), nodes):
-            used |= answer
-        missing = [
-            kinds["Pod"]
-            for (namespace, _), kinds in found.items()
-            if "Pod" in kinds
-            and _phase({"spec": {}}, kinds["Pod"]) == "Ready"
-            and (namespace, _claim_name(kinds["Pod"])) not in used
-        ]
-        # Volumes that are folders of the node have no figures of their own; du knows them.
-        sizes = pool.map(partial(_du, kubectl), missing)
-        for pod, text in zip(missing, sizes, strict=True):
-            if text is not None:
-                used[(pod["metadata"]["namespace"], _claim_name(pod))] = text
-    return used
-
-
-def _claim_name(pod: Live) -> str:
-    for volume in pod["spec"]["volumes"]:
-        if volume["name"] == "user":
-            return str(volume["persistentVolumeClaim"]["claimName"])
-    return ""
-
-
-def _node_usage(kubectl: Kubectl, node: str) -> dict[tuple[str, str], str]:
-    reply = kubectl.run("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary", timeout=20)
-    if reply.code != 0:
-        return {}
-    summary = cast("Live", json.loads(reply.out))
-    return {
-        (volume["pvcRef"]["namespace"], volume["pvcRef"]["name"]): _size(volume["usedBytes"])
-        for pod in summary.get("pods", [])
-        for volume in pod.get("volume", [])
-        if "pvcRef" in volume and "usedBytes" in volume
-    }
-
-
-def _du(kubectl: Kubectl, pod: Live) -> str | None:
-    metadata = pod["metadata"]
-    target = (f"--namespace={metadata['namespace']}", metadata["name"], "--container=opencode")
-    reply = kubectl.run("exec", *target, "--", "du", "-skx", "/app", "/data", timeout=20)
-    sizes = [line.split()[0] for line in reply.out.splitlines() if line[:1].isdigit()]
-    return _size(1024 * sum(map(int, sizes))) if sizes else None
-
-
-def _size(size: int) -> str:
-    for suffix, power in (("Gi", 30), ("Mi", 20)):
-        if size >= 2**power:
-            return f"{size / 2**power:.1f}{suffix}"
-    return f"{size // 1024}Ki"
-
-
-def read_password(kubectl: Kubectl, user: UserPlan) -> str:
-    """Return a user's password from the cluster."""
-    found = kubectl.get(
-        ["secrets"], user.name, f"--namespace={user.namespace}", "--ignore-not-found"
-    )
-    password = password_of(found[0]) if found else None
-    if password is None:
-        raise ClusterError(f"user {user.id}: password: not in the cluster: run fleet apply first")
-    return password
-
-
-def restart(kubectl: Kubectl, user: UserPlan) -> None:
-    """Restart a user's runtime; the old pod is gone before the new one starts."""
+def need_active(user: UserPlan) -> None:
+    """Raise InputError when a user is suspended: there is nothing to ask then."""
     if not user.active:
-        rule, change = "a suspended user has no pod to restart", "set state: active and apply"
-        raise InputError([Problem("USER", user.id, rule, change)])
-    kubectl.ask("rollout", "restart", f"deployment/{user.name}", f"--namespace={user.namespace}")
+        change = "set `state: active` and run fleet up"
+        raise InputError([Problem("USER", user.id, "suspended", change)])
 
 
-def open_session(kubectl: Kubectl, user: UserPlan, scene: str | None) -> str:
-    """Make a chat in a scene (or /app) and return its link.
+def live_pod(cluster: Cluster, user: UserPlan) -> Live | None:
+    """Return the pod of a user that counts."""
+    return judged.choose(user_pods(cluster, user))
 
-    OpenCode's front page shows neither scenes nor chats it has not opened itself, so the chat is
-    made first, from inside the pod: its password leaves neither the pod nor the cluster.
+
+def user_pods(cluster: Cluster, user: UserPlan) -> list[Live]:
+    """Return all pods of a user, ended ones too."""
+    labels = {LABEL_ENVIRONMENT: user.environment, LABEL_USER: slug(user.id)}
+    return cluster.list("pods", namespace=user.namespace, labels=labels)
+
+
+def read_password(cluster: Cluster, user: UserPlan) -> str:
+    """Return a user's password from the cluster."""
+    found = cluster.get("secrets", user.name, user.namespace) or {}
+    data = part(found, "data").get("password")
+    if data is None:
+        raise ClusterError(f"user {user.id}: password: not in the cluster: run fleet up first")
+    return base64.b64decode(data).decode()
+
+
+def restart(cluster: Cluster, user: UserPlan, timeout: float, report: Report) -> None:
+    """Restart a user's runtime and wait until the new pod is ready.
+
+    The ReplicaSet is deleted, its pod first. Deleting the pod alone would have the next one beside
+    it for as long as it takes to stop: two writers on one database. An annotation on the pod
+    template, as kubectl sets it, would be a change the next `fleet up` takes back by a second
+    restart. The Deployment makes the ReplicaSet anew when the pod is gone, and is itself unchanged.
     """
-    if scene is not None and scene not in [item.id for item in user.scenes]:
-        have = ", ".join(item.id for item in user.scenes) or "none"
-        rule = f"user {user.id} has no such scene"
-        raise InputError([Problem("--scene", scene, rule, f"use one of: {have}")])
-    folder = f"/app/{scene}" if scene else "/app"
+    need_active(user)
+    labels = {LABEL_ENVIRONMENT: user.environment, LABEL_USER: slug(user.id)}
+    found = cluster.list_all(
+        ("deployments", "replicasets", "pods"), namespace=user.namespace, labels=labels
+    )
+    if not found["deployments"]:
+        raise ClusterError(f"user {user.id}: restart: not deployed: run fleet up first")
+    if not found["deployments"][0]["spec"].get("replicas", 1):
+        raise ClusterError(f"user {user.id}: restart: was scaled to 0 by hand: run fleet up")
+    before = {judged.uid(pod) for pod in found["pods"]}
+    for item in found["replicasets"]:
+        if item["spec"].get("replicas", 1):
+            name = item["metadata"]["name"]
+            cluster.delete(
+                "replicasets", name, user.namespace, uid=judged.uid(item), owned_first=True
+            )
+    _wait_restarted(cluster, user, before, timeout, report)
+
+
+def _wait_restarted(
+    cluster: Cluster, user: UserPlan, before: set[str], timeout: float, report: Report
+) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        pods = user_pods(cluster, user)
+        new = [pod for pod in pods if judged.uid(pod) not in before]
+        if any(judged.ready(pod) for pod in new):
+            return
+        pod = judged.choose(new) or judged.choose(pods)
+        doing = judged.doing(pod) if pod else Doing(phase="no pod")
+        if time.monotonic() >= deadline:
+            why = f"{doing.phase}: {doing.note}" if doing.note else doing.phase
+            raise ClusterError(
+                f"user {user.id}: restart: not ready in {timeout:g} s: {why}: see fleet logs"
+            )
+        report("ready", 0, 1, [f"{user.id}: {doing.phase}"])
+        time.sleep(0.5)
+
+
+def open_session(cluster: Cluster, user: UserPlan, scene: str | None) -> str:
+    """Make a chat in a scene's folder and return its link.
+
+    The request is made in the user's own pod, with the password the pod already has: no password
+    passes through this machine, and it works where the front door is not reachable.
+    """
+    need_active(user)
+    folder = chat_folder(user, scene)
+    failed = f"user {user.id}: open a session in {folder}"
+    pod = live_pod(cluster, user)
+    if pod is None or not judged.ready(pod):
+        phase = judged.doing(pod).phase if pod else "no pod"
+        raise ClusterError(f"{failed}: the runtime is not ready ({phase}): see fleet status")
     address = f"http://127.0.0.1:{RUNTIME_PORT}/session?directory={folder}"
     script = (
         'printf \'user = "%s:%s"\' "$OPENCODE_SERVER_USERNAME" "$OPENCODE_SERVER_PASSWORD"'
-        " | curl -fsS -m 60 --config - -H 'content-type: application/json' -d '{}' "
+        " | /usr/bin/curl -q -fsS -m 60 --config - -H 'content-type: application/json' -d '{}' "
         + shlex.quote(address)
     )
-    target = (f"--namespace={user.namespace}", f"deployment/{user.name}", "--container=opencode")
-    reply = kubectl.run("exec", *target, "--", "sh", "-c", script, timeout=90)
-    if reply.code != 0:
-        why = kubectl.explain(reply.err)
-        raise ClusterError(f"user {user.id}: open a session in {folder}: {why}: see fleet status")
-    session = _session_id(reply.out)
+    # Absolute paths, and no .curlrc: both the first folders of PATH and HOME are the user's.
+    done = cluster.exec(
+        user.namespace, pod["metadata"]["name"], RUNTIME, ["/bin/sh", "-c", script], timeout=90
+    )
+    if done.code != 0:
+        why = one_line(done.err or done.out or f"exit code {done.code}", 200)
+        raise ClusterError(f"{failed}: {why}: see fleet status")
+    session = _session_id(done.out)
     if session is None:
-        why = f"the runtime answered {shown(reply.out)}"
-        raise ClusterError(f"user {user.id}: open a session in {folder}: {why}: see fleet logs")
+        said = one_line(done.out, 80) or "nothing"
+        raise ClusterError(f"{failed}: the runtime answered {said}: see fleet logs")
     encoded = base64.urlsafe_b64encode(folder.encode()).decode().rstrip("=")
     return f"{user.url}/{encoded}/session/{session}"
 
 
+def chat_folder(user: UserPlan, scene: str | None) -> str:
+    """Return the folder of a scene of the user's, or /app; raise InputError for another's."""
+    if scene is None:
+        return "/app"
+    known = [item.id for item in user.scenes]
+    if scene not in known:
+        rule, others = f"user {user.id} has no such scene", ", ".join(known) or "none"
+        raise InputError([Problem("--scene", scene, rule, f"use one of: {others}")])
+    return f"/app/{scene}"
+
+
 def _session_id(answer: str) -> str | None:
+    """Return the id of a session; it becomes part of a link, so it must look like one."""
     try:
         session = json.loads(answer)
     except ValueError:
         return None
-    return cast("Live", session).get("id") if isinstance(session, dict) else None
+    found = cast("Live", session).get("id") if isinstance(session, dict) else None
+    return found if isinstance(found, str) and _SESSION.fullmatch(found) else None

@@ -123,6 +123,8 @@ def _init_container(user: UserPlan, image: PassedOn, mounts: list[VolumeMount]) 
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/usr/local/bin/fleet-init"],
+        # Its last line then stands in the pod's status, where waiting and `fleet status` read it.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "env": [{"name": "FLEET_SCENES", "value": " ".join(scene.id for scene in user.scenes)}],
         "resources": _resources(user),
         "securityContext": _CONTAINER_SECURITY,

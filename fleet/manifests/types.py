@@ -111,6 +111,7 @@ class Container(TypedDict):
     image: PassedOn
     imagePullPolicy: str
     command: NotRequired[list[str]]
+    terminationMessagePolicy: NotRequired[str]
     env: list[EnvVar]
     ports: NotRequired[list[dict[str, str | int]]]
     startupProbe: NotRequired[Probe]

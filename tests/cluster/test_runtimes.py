@@ -1,261 +1,222 @@
-"""Day-to-day work on runtimes: state, link, password, logs, restart."""
+"""Day-to-day work on one runtime: link, password, restart."""
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fleet.cluster.runtimes import find_user, states
+from fleet.cluster.runtimes import find_user
 from fleet.errors import InputError
-from tests.support.fakes.project import IMAGE, Project, new_project
+from tests.support.fakes.api_server import Fault, Log
+from tests.support.fakes.exec_channel import Ran, always
+from tests.support.fakes.served import PLACE, UP, Served
+
+SUSPENDED = "USER: alice: suspended: set `state: active` and run fleet up\n"
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    return new_project(tmp_path, monkeypatch)
-
-
-PLACE = "opencode-t--default"
-
-
-def pod(user: str, **status: Any) -> dict[str, Any]:
-    labels = {"opencode-fleet/environment": "t", "opencode-fleet/user": user}
-    claim = {"name": "user", "persistentVolumeClaim": {"claimName": f"oc-{user}"}}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": f"oc-{user}-1", "namespace": PLACE, "labels": labels},
-        "spec": {"nodeName": "node", "volumes": [claim]},
-        "status": status,
-    }
-
-
-def running(restarts: int = 0) -> dict[str, Any]:
-    return {
-        "conditions": [{"type": "Ready", "status": "True"}],
-        "containerStatuses": [
-            {"name": "opencode", "restartCount": restarts, "state": {"running": {}}}
-        ],
-    }
-
-
-def rows(project: Project, *, volumes: bool = False) -> dict[str, Any]:
-    found = states(project.kubectl, project.plan(), volumes=volumes)
-    return {row.user: row.as_json() for row in found}
-
-
-def test_users_who_are_not_deployed_are_absent(project: Project) -> None:
-    assert {(row["state"], row["phase"]) for row in rows(project).values()} == {
-        ("absent", "not deployed")
-    }
-
-
-def test_a_ready_user_has_everything_in_a_row(project: Project) -> None:
-    project.apply()
-    project.put(pod("alice", **running(restarts=2)))
-    assert rows(project)["alice"] == {
-        "user": "alice",
-        "state": "active",
-        "phase": "Ready",
-        "restarts": 2,
-        "image": IMAGE,
-        "volume": "-/10Gi",
-        "url": "http://alice.fleet.localhost:7080",
-    }
-
-
-@pytest.mark.parametrize(
-    ("status", "phase"),
-    [
-        ({"phase": "Pending"}, "Pending"),
-        (
-            {
-                "initContainerStatuses": [
-                    {"restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff"}}}
-                ]
-            },
-            "ImagePullBackOff",
-        ),
-        ({}, "Unknown"),
-    ],
-)
-def test_what_a_pod_waits_for_is_its_phase(
-    project: Project, status: dict[str, Any], phase: str
-) -> None:
-    project.apply()
-    project.put(pod("alice", **status))
-    assert rows(project)["alice"]["phase"] == phase
-
-
-def test_suspended_and_podless_users_are_told_apart(project: Project) -> None:
-    project.users("alice", {"id": "bob", "state": "suspended"})
-    project.apply()
-    found = rows(project)
-    assert (found["alice"]["state"], found["alice"]["phase"]) == ("active", "no pod")
-    assert (found["bob"]["state"], found["bob"]["phase"]) == ("suspended", "-")
-
-
-def test_a_former_user_is_listed_as_retained_with_the_claim(project: Project) -> None:
-    project.apply()
-    project.users("alice")
-    project.apply()
-    found = rows(project)["bob"]
-    assert (found["state"], found["phase"]) == ("retained", f"claim {PLACE}/oc-bob")
-    assert found["volume"] == "-/10Gi"
-
-
-def test_volume_use_comes_from_the_kubelet(project: Project) -> None:
-    project.apply()
-    project.put(pod("alice", **running()))
-    volume = {"pvcRef": {"namespace": PLACE, "name": "oc-alice"}, "usedBytes": 3 * 2**29}
-    summary = json.dumps({"pods": [{"volume": [volume]}, {}]})
-    project.faults({"when": ["call", "stats/summary"], "code": 0, "out": summary})
-    assert rows(project, volumes=True)["alice"]["volume"] == "1.5Gi/10Gi"
-
-
-def test_volume_use_is_measured_in_the_pod_where_the_kubelet_has_no_figure(
-    project: Project,
-) -> None:
-    project.apply()
-    project.put(pod("alice", **running()))
-    project.faults(
-        {"when": ["call", "stats/summary"], "err": "Error from server (Forbidden)"},
-        {"when": ["call", "exec", "du"], "code": 1, "out": "2048\t/app\n1024\t/data\n"},
-    )
-    assert rows(project, volumes=True)["alice"]["volume"] == "3.0Mi/10Gi"
-
-
-def test_volume_use_that_nobody_knows_is_a_dash(project: Project) -> None:
-    project.apply()
-    project.put(pod("alice", **running()))
-    project.faults(
-        {"when": ["call", "stats/summary"], "err": "no"}, {"when": ["call", "exec"], "err": "no"}
-    )
-    assert rows(project, volumes=True)["alice"]["volume"] == "-/10Gi"
-
-
-def test_status_is_one_table_or_one_json_document(project: Project) -> None:
-    project.apply()
-    done = project.fleet("status", "-s", "t", "--no-volumes")
-    head, *lines = done.out.splitlines()
-    assert head.split() == ["USER", "STATE", "PHASE", "RESTARTS", "VOLUME", "IMAGE", "URL"]
-    assert [line.split()[0] for line in lines] == ["alice", "bob"]
-    users = project.fleet("status", "-s", "t", "--json").json["users"]
-    assert [item["user"] for item in users] == ["alice", "bob"]
-
-
-def test_an_unknown_user_is_wrong_input_that_names_the_known(project: Project) -> None:
+def test_an_unknown_user_is_wrong_input_that_names_the_known(fleet: Served) -> None:
     with pytest.raises(InputError, match=r"USER: dave: no such user in the roster: .*alice, bob"):
-        find_user(project.plan(), "dave")
-    assert project.fleet("password", "dave", "-s", "t").code == 2
+        find_user(fleet.plan(), "dave")
+    assert fleet.fleet("password", "dave", "-s", "t").code == 2
 
 
-def test_a_password_is_printed_and_nothing_else(project: Project) -> None:
-    project.apply()
-    secret = project.object("Secret", "oc-alice")["data"]["password"]
-    done = project.fleet("password", "alice", "-s", "t")
-    assert (done.out, done.err) == (base64.b64decode(secret).decode() + "\n", "")
+@pytest.mark.parametrize("command", ["open", "logs", "restart"])
+def test_a_suspended_user_is_told_at_once_and_nothing_is_asked(fleet: Served, command: str) -> None:
+    fleet.users({"id": "alice", "state": "suspended"})
+    done = fleet.fleet(command, "alice", "-s", "t")
+    assert (done.code, done.out, done.err) == (2, "", SUSPENDED)
+    assert fleet.api.requests == []
 
 
-def test_a_password_that_is_not_there_is_told(project: Project) -> None:
-    done = project.fleet("password", "alice", "-s", "t")
+@pytest.mark.parametrize("command", ["status", "open", "logs", "restart", "password"])
+def test_a_cluster_that_is_away_is_one_line(fleet: Served, command: str) -> None:
+    fleet.api.faults.append(Fault(path="/version"))
+    user = () if command == "status" else ("alice",)
+    done = fleet.fleet(command, *user, "-s", "t")
     assert (done.code, done.out) == (1, "")
-    assert done.err == "user alice: password: not in the cluster: run fleet apply first\n"
+    assert done.err.startswith("cluster.context: opencode-fleet-local: does not answer (")
+    assert len(done.err.splitlines()) == 1
 
 
-def test_open_prints_the_link_of_a_chat_in_the_scene(project: Project, tmp_path: Path) -> None:
-    (tmp_path / "scenes/one/.opencode").mkdir(parents=True)
-    (tmp_path / "scenes/one/AGENTS.md").write_text("One\n")
-    (tmp_path / "scenes/one/.opencode/opencode.json").write_text("{}")
-    project.write(scenes={"one": {"path": "scenes/one"}})
-    project.users({"id": "alice", "scenes": ["one"]})
-    project.apply()
-    done = project.fleet("open", "alice", "--scene", "one", "-s", "t")
-    folder = base64.urlsafe_b64encode(b"/app/one").decode().rstrip("=")
-    assert done.out == f"http://alice.fleet.localhost:7080/{folder}/session/ses_1\n"
-    (call,) = project.calls("exec")
-    assert "directory=/app/one" in call["argv"][-1]
+def test_no_command_but_password_says_the_password(fleet: Served) -> None:
+    fleet.deploy("alice")
+    TestPassword.put(fleet, "invented words")
+    fleet.api.exec = always(Ran(0, b'{"id": "ses_1"}'))
+    fleet.api.logs[("oc-alice-1", "opencode")] = Log(text=b"up\n")
+    TestRestart.next_pod(fleet, dict(UP))
+    said = ""
+    for command in ("status --json", "logs alice", "open alice", "restart alice"):
+        done = fleet.fleet(*command.split(), "-s", "t")
+        assert done.code == 0, done.err
+        said += done.out + done.err
+    assert "invented words" not in said
+    assert fleet.api.asked("GET", "/secrets") == []
 
 
-def test_open_refuses_a_scene_the_user_does_not_have(project: Project) -> None:
-    done = project.fleet("open", "alice", "--scene", "two", "-s", "t")
-    assert done.code == 2
-    assert "--scene: two: user alice has no such scene: use one of: none" in done.err
+class TestPassword:
+    @staticmethod
+    def put(fleet: Served, password: str) -> None:
+        data = {"password": base64.b64encode(password.encode()).decode()}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": fleet.metadata("alice")}
+        fleet.api.put({**secret, "data": data})
+
+    def test_is_printed_and_nothing_else(self, fleet: Served) -> None:
+        self.put(fleet, "invented words")
+        done = fleet.fleet("password", "alice", "-s", "t")
+        assert (done.out, done.err) == ("invented words\n", "")
+
+    def test_that_is_not_there_is_told(self, fleet: Served) -> None:
+        done = fleet.fleet("password", "alice", "-s", "t")
+        assert (done.code, done.out) == (1, "")
+        assert done.err == "user alice: password: not in the cluster: run fleet up first\n"
 
 
-def test_the_password_is_in_no_call_of_open(project: Project) -> None:
-    project.apply()
-    secret = project.object("Secret", "oc-alice")["data"]["password"]
-    project.forget_calls()
-    project.fleet("open", "alice", "-s", "t")
-    said = json.dumps(project.calls())
-    assert secret not in said
-    assert base64.b64decode(secret).decode() not in said
+class TestOpen:
+    @pytest.fixture(autouse=True)
+    def answers(self, fleet: Served) -> None:
+        fleet.deploy("alice")
+        fleet.api.exec = always(Ran(0, json.dumps({"id": "ses_1"}).encode()))
+
+    def test_prints_the_link_of_a_chat_in_the_scene(self, fleet: Served, tmp_path: Path) -> None:
+        (tmp_path / "scenes/one/.opencode").mkdir(parents=True)
+        (tmp_path / "scenes/one/AGENTS.md").write_text("One\n")
+        (tmp_path / "scenes/one/.opencode/opencode.json").write_text("{}")
+        fleet.write(scenes={"one": {"path": "scenes/one"}})
+        fleet.users({"id": "alice", "scenes": ["one"]})
+        asked: list[Sequence[str]] = []
+
+        def run(pod: str, command: Sequence[str], stdin: bytes | None) -> Ran:
+            assert (pod, stdin) == ("oc-alice-1", None)
+            asked.append(command)
+            return Ran(0, b'{"id": "ses_1"}')
+
+        fleet.api.exec = run
+        done = fleet.fleet("open", "alice", "--scene", "one", "-s", "t")
+        folder = base64.urlsafe_b64encode(b"/app/one").decode().rstrip("=")
+        assert done.out == f"http://alice.fleet.localhost:7080/{folder}/session/ses_1\n"
+        ((shell, _, script),) = asked
+        assert shell == "/bin/sh"
+        assert "directory=/app/one" in script
+        # The user decides what a bare `curl` is, and what a .curlrc says.
+        assert "/usr/bin/curl -q " in script
+
+    def test_refuses_a_scene_the_user_does_not_have(self, fleet: Served) -> None:
+        done = fleet.fleet("open", "alice", "--scene", "two", "-s", "t")
+        assert done.code == 2
+        assert "--scene: two: user alice has no such scene: use one of: none" in done.err
+        assert fleet.api.requests == []
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "",
+            "<html>",
+            "{}",
+            "[]",
+            '{"id": 1}',
+            '{"id": "../x"}',
+            '{"id": "\\u001b[2J"}',
+            "\x1b[2J",
+        ],
+    )
+    def test_an_answer_that_is_no_session_is_an_error_of_that_user(
+        self, fleet: Served, answer: str
+    ) -> None:
+        fleet.api.exec = always(Ran(0, answer.encode()))
+        done = fleet.fleet("open", "alice", "-s", "t")
+        assert (done.code, done.out) == (1, "")
+        assert done.err.startswith("user alice: open a session in /app: the runtime answered ")
+        assert "\x1b" not in done.err
+
+    def test_a_request_that_fails_is_told_with_its_reason(self, fleet: Served) -> None:
+        fleet.api.exec = always(Ran(22, b"", b"curl: (22) error: 401\x1b[2J\n"))
+        done = fleet.fleet("open", "alice", "-s", "t")
+        assert done.code == 1
+        assert "open a session in /app: curl: (22) error: 401\\x1b[2J: see fleet status" in done.err
+
+    @pytest.mark.parametrize(
+        ("status", "phase"), [({"phase": "Pending"}, "Pending"), (None, "no pod")]
+    )
+    def test_a_runtime_that_does_not_run_is_not_asked(
+        self, fleet: Served, status: dict[str, Any] | None, phase: str
+    ) -> None:
+        fleet.api.remove("pods", "oc-alice-1")
+        fleet.deploy("alice", pod=status)
+        done = fleet.fleet("open", "alice", "-s", "t")
+        assert done.code == 1
+        assert f"the runtime is not ready ({phase}): see fleet status" in done.err
+        assert fleet.api.asked("GET", "/exec") == []
 
 
-@pytest.mark.parametrize("answer", ["", "<html>", "{}", "[]"])
-def test_a_runtime_that_answers_oddly_is_an_error_of_that_user(
-    project: Project, answer: str
-) -> None:
-    project.apply()
-    project.faults({"when": ["call", "exec"], "code": 0, "out": answer})
-    done = project.fleet("open", "alice", "-s", "t")
-    assert done.code == 1
-    assert done.err.startswith("user alice: open a session in /app: ")
+class TestRestart:
+    @staticmethod
+    def next_pod(fleet: Served, status: dict[str, Any]) -> None:
+        """Have a new pod come, as the Deployment sees to, when the ReplicaSet is gone."""
 
+        def deleted(item: dict[str, Any]) -> None:
+            assert item["kind"] == "ReplicaSet"
+            fleet.api.remove("pods", "oc-alice-1")
+            fleet.api.put(fleet.pod("alice", status, name="2"))
 
-def test_a_runtime_that_does_not_run_is_an_error_of_that_user(project: Project) -> None:
-    project.apply()
-    project.faults({"when": ["call", "exec"], "err": "error: no pods found\n"})
-    done = project.fleet("open", "alice", "-s", "t")
-    assert done.code == 1
-    assert done.err.startswith("user alice: open a session in /app: error: no pods found")
+        fleet.api.on_delete = deleted
 
+    def test_waits_until_the_new_pod_is_ready_and_leaves_the_deployment_as_it_is(
+        self, fleet: Served
+    ) -> None:
+        fleet.deploy("alice")
+        self.next_pod(fleet, dict(UP))
+        before = fleet.api.get("deployments", "oc-alice")
+        done = fleet.fleet("restart", "alice", "-s", "t")
+        assert (done.code, done.out) == (0, "alice: restarted, ready\n"), done.err
+        assert fleet.api.get("deployments", "oc-alice") == before
+        assert fleet.api.asked("PATCH") == []
 
-def test_restart_waits_until_ready(project: Project) -> None:
-    project.apply()
-    project.forget_calls()
-    done = project.fleet("restart", "alice", "-s", "t")
-    assert done.out == "alice: restarted, ready\n"
-    (call,) = project.calls("rollout")
-    assert call["argv"][2:] == ["restart", "deployment/oc-alice", f"--namespace={PLACE}"]
+    def test_the_old_pod_is_gone_before_the_next_one_may_come(self, fleet: Served) -> None:
+        fleet.deploy("alice")
+        self.next_pod(fleet, dict(UP))
+        uid = fleet.api.get("replicasets", "oc-alice-1")["metadata"]["uid"]
+        fleet.fleet("restart", "alice", "-s", "t")
+        (asked,) = fleet.api.asked("DELETE")
+        assert asked.path == f"/apis/apps/v1/namespaces/{PLACE}/replicasets/oc-alice-1"
+        assert asked.body == {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
 
+    def test_the_old_pod_being_ready_still_is_not_enough(self, fleet: Served) -> None:
+        fleet.deploy("alice")
+        done = fleet.fleet("restart", "alice", "-s", "t", "--timeout", "1")
+        assert done.code == 1
+        assert "user alice: restart: not ready in 1 s: Ready" in done.err
 
-def test_restarting_a_suspended_user_is_wrong_input(project: Project) -> None:
-    project.users({"id": "alice", "state": "suspended"})
-    done = project.fleet("restart", "alice", "-s", "t")
-    assert done.code == 2
-    assert "a suspended user has no pod to restart" in done.err
-    assert project.calls() == []
+    def test_one_that_does_not_get_ready_fails_with_the_pods_reason(self, fleet: Served) -> None:
+        fleet.deploy("alice")
+        waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+        status = {"phase": "Pending", "containerStatuses": [{"name": "opencode", "state": waiting}]}
+        self.next_pod(fleet, status)
+        done = fleet.fleet("restart", "alice", "-s", "t", "--timeout", "1")
+        assert done.code == 1
+        assert done.err.splitlines()[-1] == (
+            "user alice: restart: not ready in 1 s: ImagePullBackOff: no such image: see fleet logs"
+        )
 
+    def test_a_runtime_that_is_not_there_cannot_be_restarted(self, fleet: Served) -> None:
+        done = fleet.fleet("restart", "alice", "-s", "t")
+        assert (done.code, done.err) == (
+            1,
+            "user alice: restart: not deployed: run fleet up first\n",
+        )
+        fleet.deploy("alice", replicas=0, pod=None)
+        done = fleet.fleet("restart", "alice", "-s", "t")
+        assert done.code == 1
+        assert "was scaled to 0 by hand" in done.err
+        assert fleet.api.asked("DELETE") == []
 
-def test_a_restart_that_does_not_get_ready_fails(project: Project) -> None:
-    project.faults({"when": ["ready oc-alice"]})
-    project.apply("--no-wait")
-    done = project.fleet("restart", "alice", "-s", "t", "--timeout", "1")
-    assert done.code == 1
-    assert done.err.splitlines()[-1].startswith("user alice: wait until ready: not ready in time")
-
-
-def test_logs_are_those_of_all_containers_of_the_user(project: Project) -> None:
-    project.apply()
-    assert project.fleet("logs", "alice", "-s", "t", "--tail", "5").code == 0
-    (call,) = project.calls("logs")
-    assert call["argv"][2:] == [
-        f"--namespace={PLACE}",
-        "deployment/oc-alice",
-        "--prefix",
-        "--all-containers",
-        "--tail=5",
-    ]
-
-
-def test_logs_that_cannot_be_had_fail(project: Project) -> None:
-    project.faults({"when": ["call", "logs"], "err": "error: timed out\n"})
-    done = project.fleet("logs", "alice", "-s", "t")
-    assert done.code == 1
-    assert "user alice: logs: see the line above" in done.err
+    def test_another_users_runtime_is_not_touched(self, fleet: Served) -> None:
+        fleet.deploy("alice", "bob")
+        self.next_pod(fleet, dict(UP))
+        fleet.fleet("restart", "alice", "-s", "t")
+        assert fleet.api.get("replicasets", "oc-bob-1")
+        assert fleet.api.get("pods", "oc-bob-1")

@@ -155,6 +155,15 @@ def test_probes_need_no_credential_and_have_a_short_timeout(plain: Deployed) -> 
     assert startup["periodSeconds"] * startup["failureThreshold"] >= 60
 
 
+def test_what_the_init_container_said_last_is_in_the_pods_status(plain: Deployed) -> None:
+    pod = plain.of("Deployment")[0]["spec"]["template"]["spec"]
+    (init,) = pod["initContainers"]
+    assert init["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    # What OpenCode prints is its user's, and who lists pods need not read it.
+    (main,) = pod["containers"]
+    assert "terminationMessagePolicy" not in main
+
+
 def test_an_ingress_streams_for_a_day(plain: Deployed) -> None:
     item = plain.named("Ingress", "oc-alice")
     annotations = item["metadata"]["annotations"]

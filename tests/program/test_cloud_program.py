@@ -96,7 +96,11 @@ def test_without_credentials_it_says_so_in_one_line(monkeypatch: pytest.MonkeyPa
 
 def test_a_region_that_is_not_listed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     give_credentials(monkeypatch)
-    there = {"region": "sa-east-1", "zone": "sa-east-1a", "allowUnlistedRegion": True}
+    there: dict[str, Any] = {
+        "region": "sa-east-1",
+        "zone": "sa-east-1a",
+        "allowUnlistedRegion": True,
+    }
     # A warning is all that this run has against it.
     with pytest.raises(AssertionError) as caught:
         shipped("alicloud-vm", monkeypatch, **there)

@@ -1,5 +1,6 @@
 """Folders and configuration files of the local cluster's components."""
 
+import re
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import yaml
 
 from tools.cluster import (
     addresses,
+    binaries,
     components,
     configs,
     credentials,
@@ -134,3 +136,12 @@ def test_volumes_outlive_their_claims_and_shell_variables_stay_as_they_are() -> 
     assert storage["reclaimPolicy"] == "Retain"
     scripts = next(o for o in objects if o["kind"] == "ConfigMap")["data"]
     assert '"$VOL_DIR"' in scripts["setup"]
+
+
+def test_coredns_is_built_with_exactly_the_plugins_that_its_configuration_names(
+    layout: Layout,
+) -> None:
+    source = (binaries.PROGRAMS.module / "coredns/main.go").read_text(encoding="utf-8")
+    built_in = set(re.findall(r'"github.com/coredns/coredns/plugin/(\w+)"', source))
+    text = configs.corefile(credentials.Credentials(layout.pki), Path("/etc/resolv.conf"))
+    assert set(re.findall(r"^    (\w+)", text, re.MULTILINE)) == built_in

@@ -121,31 +121,13 @@ def test_a_larger_limit_stays_and_a_note_of_an_earlier_boot_changes_nothing(tmp_
     assert (root / "net/ipv4/ip_forward").read_text() == "0"
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("go1.25.3\n", (1, 25)), ("go1.26-rc1", (1, 26)), ("go2.0", (2, 0)), ("", None), ("x", None)],
-)
-def test_go_versions_are_read(text: str, expected: tuple[int, int] | None) -> None:
-    assert binaries.parse_go_version(text) == expected
-
-
-def test_the_set_of_programs_is_named_by_its_sources(tmp_path: Path) -> None:
-    (tmp_path / "go.mod").write_text("a", encoding="ascii")
-    first = binaries.sources_hash(tmp_path)
-    (tmp_path / "notes.txt").write_text("x", encoding="ascii")
-    assert binaries.sources_hash(tmp_path) == first
-    (tmp_path / "main.go").write_text("x", encoding="ascii")
-    assert binaries.sources_hash(tmp_path) != first
-
-
-def test_a_half_built_set_of_programs_is_not_found(tmp_path: Path) -> None:
-    folder = tmp_path / f"{binaries.sources_hash()}-go1.26"
-    folder.mkdir()
-    (folder / "kube").touch()
-    assert binaries.find(tmp_path) is None
-    for name in (*binaries.KUBE_NAMES, "pause", "coredns", "local-path-provisioner"):
-        (folder / name).touch()
-    assert binaries.find(tmp_path) == folder
+def test_the_clusters_programs_answer_to_all_their_names(tmp_path: Path) -> None:
+    for name in ("kube", "pause", "coredns", "local-path-provisioner"):
+        (tmp_path / name).touch()
+    assert not binaries.PROGRAMS.complete(tmp_path)
+    for name in binaries.KUBE_NAMES:
+        (tmp_path / name).symlink_to("kube")
+    assert binaries.PROGRAMS.complete(tmp_path)
 
 
 @pytest.mark.parametrize(

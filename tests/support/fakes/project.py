@@ -41,22 +41,11 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Project:
-    """A folder with `Pulumi.t.yaml` and a cluster that keeps objects in a file."""
+class StackFolder:
+    """A folder with `Pulumi.t.yaml`, in which `fleet` runs."""
 
     folder: Path
-    patch: pytest.MonkeyPatch
     config: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    @property
-    def state(self) -> Path:
-        """The fake cluster's folder."""
-        return self.folder / "cluster"
-
-    @property
-    def kubectl(self) -> Kubectl:
-        """kubectl bound to the fake cluster."""
-        return Kubectl(program=str(self.folder / "kubectl"), context=CONTEXT)
 
     @property
     def file(self) -> Path:
@@ -81,12 +70,6 @@ class Project:
         assert "Traceback" not in done.stderr
         return Result(code=done.exit_code, out=done.stdout, err=done.stderr)
 
-    def apply(self, *arguments: str) -> Result:
-        """Run `fleet apply` and expect it to work."""
-        done = self.fleet("apply", "-s", "t", *arguments)
-        assert done.code == 0, done.err
-        return done
-
     def environment(self) -> Environment:
         """Read the stack file."""
         return load("t", self.folder)
@@ -102,6 +85,29 @@ class Project:
     def user(self, user_id: str) -> UserPlan:
         """Return a user's plan."""
         return next(user for user in self.plan().users if user.id == user_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project(StackFolder):
+    """A folder with `Pulumi.t.yaml` and a cluster that keeps objects in a file."""
+
+    patch: pytest.MonkeyPatch
+
+    @property
+    def state(self) -> Path:
+        """The fake cluster's folder."""
+        return self.folder / "cluster"
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """kubectl bound to the fake cluster."""
+        return Kubectl(program=str(self.folder / "kubectl"), context=CONTEXT)
+
+    def apply(self, *arguments: str) -> Result:
+        """Run `fleet apply` and expect it to work."""
+        done = self.fleet("apply", "-s", "t", *arguments)
+        assert done.code == 0, done.err
+        return done
 
     def objects(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Return what the fake cluster holds."""
@@ -150,6 +156,8 @@ def new_project(folder: Path, patch: pytest.MonkeyPatch, *, program: bool = Fals
     for name in [name for name in os.environ if name.startswith(("FLEET_", "PULUMI_"))]:
         patch.delenv(name)
     patch.setenv("FLEET_KUBECTL", str(script))
+    # What does not go through kubectl finds no cluster, least of all a real one.
+    patch.setenv("KUBECONFIG", str(folder / "no-kubeconfig"))
 
     # The answers of the program without a process a call: that is most of a test's time.
     def run(
@@ -162,10 +170,15 @@ def new_project(folder: Path, patch: pytest.MonkeyPatch, *, program: bool = Fals
 
     if not program:
         patch.setattr(Kubectl, "run", run)
+    write_small(project)
+    return project
+
+
+def write_small(project: StackFolder) -> None:
+    """Write a stack file with the users alice and bob."""
     project.write(
         cluster={"kind": "existing", "context": CONTEXT},
         image={"mode": "local", "reference": IMAGE},
         access={"domain": "fleet.localhost", "tls": "none", "port": 7080},
     )
     project.users("alice", "bob")
-    return project
