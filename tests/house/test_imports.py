@@ -1,4 +1,4 @@
-"""The import contract of pyproject.toml covers every room and refuses what it is there to refuse."""
+"""The import contract of pyproject.toml covers every room, and refuses what breaks it."""
 
 from __future__ import annotations
 
