@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from fleet.cluster.client import Live
 from fleet.cluster.untrusted import one_line
 
-Live = dict[str, Any]
 _ENDED = frozenset({"Failed", "Succeeded"})
 _STARTING = frozenset({"PodInitializing", "ContainerCreating"})
 _NOTE = 200

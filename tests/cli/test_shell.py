@@ -5,19 +5,32 @@ from __future__ import annotations
 import errno
 import io
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fleet.cli.progress import reporting
 from fleet.cli.shell import cluster_of, need_existing, passphrase, reported
-from fleet.errors import ClusterError, InputError, Problem
-from tests.support.fakes.project import CONTEXT, Project, new_project
+from fleet.errors import AwayError, ClusterError, InputError, Problem
+from fleet.stackfile.reading import load
+from tests.support.fakes.api_server import CONTEXT, Fault
+from tests.support.fakes.project import Project, new_project
+from tests.support.fakes.served import Served, served
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return new_project(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Served]:
+    with served(tmp_path, monkeypatch) as found:
+        yield found
 
 
 def ended(error: BaseException) -> int:
@@ -101,10 +114,34 @@ def test_a_passphrase_file_that_is_no_text_is_wrong_input(
         passphrase()
 
 
-def test_the_stack_files_context_is_used_unless_another_is_given(project: Project) -> None:
-    environment = project.environment()
+def test_the_stack_files_context_is_used_unless_another_is_given(fleet: Served) -> None:
+    environment = fleet.environment()
     assert cluster_of(environment, None).context == CONTEXT
+    config = fleet.api.kubeconfig()
+    config["contexts"].append({**config["contexts"][0], "name": "other"})
+    (fleet.folder / "kubeconfig").write_text(yaml.safe_dump(config))
     assert cluster_of(environment, "other").context == "other"
+
+
+def test_a_cluster_is_returned_only_when_it_answers(fleet: Served) -> None:
+    fleet.api.faults.append(Fault(path="/version"))
+    with pytest.raises(AwayError, match="does not answer"):
+        cluster_of(fleet.environment(), None)
+
+
+@pytest.mark.parametrize("name", ["alicloud-vm", "alicloud-ack"])
+def test_a_cluster_the_stack_made_is_reached_by_the_kubeconfig_it_exported(
+    fleet: Served, name: str
+) -> None:
+    made = load(name, ROOT, lambda: None)
+    with pytest.raises(InputError, match=r"cluster.kind: .* kubeconfig is not at hand"):
+        cluster_of(made, None)
+    with pytest.raises(InputError, match="give --context"):
+        cluster_of(made, None, lambda: None)
+    content = yaml.safe_dump({**fleet.api.kubeconfig(), "current-context": CONTEXT})
+    assert cluster_of(made, None, lambda: content).list("pods") == []
+    # A context that is given is the operator's own.
+    assert cluster_of(made, CONTEXT, lambda: "").list("pods") == []
 
 
 @pytest.mark.parametrize("name", ["alicloud-vm", "alicloud-ack"])

@@ -246,24 +246,6 @@ def test_a_cluster_that_goes_away_ends_it_in_one_line(project: Project) -> None:
         make_objects(project.kubectl, changes.apply, Outcome(), Told())
 
 
-def test_a_user_who_is_listed_under_purge_loses_claim_and_volume(project: Project) -> None:
-    project.apply()
-    claim = project.object("PersistentVolumeClaim", "oc-bob")
-    claim["spec"]["volumeName"] = "pv-bob"
-    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv-bob"}}
-    project.put(claim, volume)
-    project.users("alice")
-    project.write(purge=["bob"])
-    done = project.apply("--json")
-    assert "claim opencode-t--default/oc-bob" in done.json["deleted"]
-    assert [item["metadata"]["name"] for item in project.objects("PersistentVolumeClaim")] == [
-        "oc-alice"
-    ]
-    (patch,) = project.calls("patch")
-    assert patch["argv"][2:4] == ["persistentvolume", "pv-bob"]
-    assert '"Delete"' in patch["argv"][5]
-
-
 def test_nothing_is_purged_when_something_failed(project: Project) -> None:
     project.apply()
     project.users("alice", "carol")

@@ -12,7 +12,7 @@ import pytest
 
 from fleet.cluster.runtimes import find_user
 from fleet.errors import InputError
-from tests.support.fakes.api_server import Fault
+from tests.support.fakes.api_server import Fault, Log
 from tests.support.fakes.exec_channel import Ran, always
 from tests.support.fakes.served import PLACE, UP, Served
 
@@ -41,6 +41,21 @@ def test_a_cluster_that_is_away_is_one_line(fleet: Served, command: str) -> None
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("cluster.context: opencode-fleet-local: does not answer (")
     assert len(done.err.splitlines()) == 1
+
+
+def test_no_command_but_password_says_the_password(fleet: Served) -> None:
+    fleet.deploy("alice")
+    TestPassword.put(fleet, "invented words")
+    fleet.api.exec = always(Ran(0, b'{"id": "ses_1"}'))
+    fleet.api.logs[("oc-alice-1", "opencode")] = Log(text=b"up\n")
+    TestRestart.next_pod(fleet, dict(UP))
+    said = ""
+    for command in ("status --json", "logs alice", "open alice", "restart alice"):
+        done = fleet.fleet(*command.split(), "-s", "t")
+        assert done.code == 0, done.err
+        said += done.out + done.err
+    assert "invented words" not in said
+    assert fleet.api.asked("GET", "/secrets") == []
 
 
 class TestPassword:

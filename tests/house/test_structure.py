@@ -74,6 +74,17 @@ def test_the_core_loads_no_pulumi(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_no_client_is_loaded_before_a_cluster_is_opened() -> None:
+    code = (
+        "import sys, fleet.cli.main\n"
+        "print([name for name in ('kubernetes', 'urllib3', 'websocket') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_program_only_wires() -> None:
     text = PROGRAM.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 60

@@ -5,23 +5,29 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fleet.errors import ClusterError
-from tests.support.fakes.project import Project, new_project
+from tests.support.fakes.api_server import Fault
+from tests.support.fakes.served import Served, served
 from tools.deploy import __main__ as deploy
 from tools.deploy import bundled, pulumi
 from tools.deploy.steps import StepError, fleet, read, run, tool
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    found = new_project(tmp_path, monkeypatch)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    found.write(cluster={"kind": "existing", "context": "other"})
-    return found
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Served]:
+    with served(tmp_path, monkeypatch) as found:
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+        found.write(cluster={"kind": "existing", "context": "other"})
+        config = found.api.kubeconfig()
+        config["contexts"][0]["name"] = "other"
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+        yield found
 
 
 @pytest.fixture
@@ -63,7 +69,7 @@ def words(steps: list[list[str]]) -> list[str]:
 
 
 def test_without_pulumi_it_is_fleet_apply(
-    project: Project, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine(monkeypatch, None)
     deploy.up(project.environment(), "t")
@@ -72,7 +78,7 @@ def test_without_pulumi_it_is_fleet_apply(
 
 
 def test_with_pulumi_it_is_pulumi_up(
-    project: Project, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine(monkeypatch, "/usr/bin/pulumi")
     deploy.up(project.environment(), "t")
@@ -85,11 +91,10 @@ def test_with_pulumi_it_is_pulumi_up(
 
 
 def test_a_cluster_that_is_away_ends_it_before_any_step(
-    project: Project, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine(monkeypatch, "/usr/bin/pulumi")
-    err = "The connection to the server 127.0.0.1:6443 was refused: connection refused\n"
-    project.faults({"when": ["call", "readyz"], "err": err})
+    project.api.faults.append(Fault(path="/version"))
     with pytest.raises(ClusterError, match="does not answer"):
         deploy.up(project.environment(), "t")
     assert steps == []
@@ -103,7 +108,7 @@ def test_pulumi_can_be_told_to_stay_out(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_named_context_leaves_the_bundled_cluster_alone(
-    project: Project, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine(monkeypatch, None)
     deploy.up(project.environment(), "t")
@@ -111,7 +116,7 @@ def test_a_named_context_leaves_the_bundled_cluster_alone(
 
 
 def test_the_bundled_cluster_is_started_before_and_its_image_used(
-    project: Project, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine(monkeypatch, None)
     holding(monkeypatch, bundled.full_name("answer"))
@@ -127,7 +132,7 @@ def test_the_bundled_cluster_is_started_before_and_its_image_used(
 
 
 def test_an_image_the_cluster_lacks_is_built_loaded_and_the_engine_stopped(
-    project: Project, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine(monkeypatch, None)
     holding(monkeypatch)
@@ -143,7 +148,7 @@ def test_an_image_the_cluster_lacks_is_built_loaded_and_the_engine_stopped(
 
 
 def test_the_engine_is_stopped_when_the_build_fails(
-    project: Project, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = bundled.run
 
@@ -163,7 +168,7 @@ def test_the_engine_is_stopped_when_the_build_fails(
 
 
 def test_state_and_passphrase_are_local_by_default_and_private(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = pulumi.settings("a:1")
     data = project.folder / "data/opencode-fleet"
@@ -200,7 +205,7 @@ def test_steps_run_in_this_very_environment() -> None:
     assert tool("cluster", "up") == [sys.executable, "-m", "tools.cluster", "up"]
 
 
-def test_a_broken_stack_file_ends_it_before_any_step(project: Project) -> None:
+def test_a_broken_stack_file_ends_it_before_any_step(project: Served) -> None:
     project.users("Alice!")
     done = subprocess.run(
         [sys.executable, "-m", "tools.deploy", "up", "-s", "t"],

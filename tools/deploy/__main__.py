@@ -29,7 +29,7 @@ def up(environment: Environment, stack: str) -> None:
         image = bundled.start(environment.config, stack)
     elif isinstance(environment.config.cluster, ExistingCluster):
         # With a mistyped context and nothing else changed, `pulumi up` finds nothing to do.
-        cluster_of(environment, None).ready()
+        cluster_of(environment, None)
     if engine is not None:
         pulumi.up(engine, environment.name, image)
         run("workspaces", fleet("status", "-s", stack, "--no-volumes"))

@@ -156,6 +156,8 @@ def new_project(folder: Path, patch: pytest.MonkeyPatch, *, program: bool = Fals
     for name in [name for name in os.environ if name.startswith(("FLEET_", "PULUMI_"))]:
         patch.delenv(name)
     patch.setenv("FLEET_KUBECTL", str(script))
+    # What does not go through kubectl finds no cluster, least of all a real one.
+    patch.setenv("KUBECONFIG", str(folder / "no-kubeconfig"))
 
     # The answers of the program without a process a call: that is most of a test's time.
     def run(
