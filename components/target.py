@@ -1,6 +1,7 @@
 """The place where an environment runs: what the program may ask of it, and the plainest one.
 
-Leaves out: Alibaba Cloud (`cloud_target`) and which of them it is (`placement`).
+Leaves out: Alibaba Cloud (`cloud_target`) and which of them it is (`placement`). Short because
+Alibaba Cloud's target builds on it and must not load `placement`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What the commands share: reading the environment, the cluster to talk to, printing, exit codes.
 
-The only module of the command line that reads environment variables or writes to the terminal.
+The only module of the command line that reads environment variables (checked: tests/house) or
+writes to the terminal.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from fleet.cluster.client import Cluster
 from fleet.cluster.kubectl import Kubectl, find_kubectl
 from fleet.errors import ClusterError, InputError, Problem
+from fleet.images.build import Docker, find_docker
 from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.reading import Environment, load
 from fleet.stackfile.unsealing import unseal
@@ -148,6 +150,11 @@ def passphrase() -> str | None:
         rule, change = f"cannot be read ({why})", "mend the path, its rights or its content"
         problem = Problem("PULUMI_CONFIG_PASSPHRASE_FILE", file, rule, change)
         raise InputError([problem]) from None
+
+
+def docker_of(host: str | None = None) -> Docker:
+    """Return the Docker daemon to build with; FLEET_DOCKER names a command to prefer."""
+    return find_docker(host, os.environ.get("FLEET_DOCKER"))
 
 
 def cluster_of(

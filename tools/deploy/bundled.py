@@ -1,4 +1,7 @@
-"""The bundled cluster's part of `make up`: cluster, runtime image, image into the cluster."""
+"""The bundled cluster's part of `make up`: cluster, runtime image, image into the cluster.
+
+Short because other clusters need none of it.
+"""
 
 from __future__ import annotations
 
