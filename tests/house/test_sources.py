@@ -11,7 +11,12 @@ import pytest
 from tests.support.programs import ROOT
 
 # Deleted with the engine that they belong to.
-GOING = {"fleet/cluster/compare.py", "fleet/cluster/kubectl.py", "fleet/cluster/mending.py"}
+GOING = {
+    "fleet/cluster/compare.py",
+    "fleet/cluster/kubectl.py",
+    "fleet/cluster/mending.py",
+    "tests/cluster/test_compare.py",
+}
 
 
 def named(path: Path) -> str:
