@@ -25,8 +25,6 @@ from fleet.stackfile.unsealing import unseal
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 _GC_THRESHOLD = 100_000
-# The narrowest last column of a table; a terminal without room for it wraps the lines itself.
-_FOLDED = 20
 
 
 def say(text: str, *, now: bool = False) -> None:
@@ -49,32 +47,10 @@ def say_json(value: Mapping[str, Any]) -> None:
 
 def say_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: plain columns into a pipe; for a person the last one folds to the terminal."""
-    lines = [head, *rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-    if sys.stdout.isatty():
-        _show_table(head, rows, sum(widths[:-1]) + 2 * len(widths))
-        return
-    for line in lines:
-        cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-        say("  ".join(cells).rstrip())
+    from fleet.cli.tables import table_lines  # noqa: PLC0415 - few commands print one
 
-
-def _show_table(head: Sequence[str], rows: Sequence[Sequence[str]], fixed: int) -> None:
-    # Half a second to import, and a pipe needs none of it.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in head[:-1]:
-        # A link that is cut or folded cannot be opened.
-        table.add_column(Text(title), no_wrap=True)
-    table.add_column(Text(head[-1]), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console = Console()
-    console.width = max(console.width, fixed + _FOLDED)
-    console.print(table)
+    for line in table_lines(rows, head, person=sys.stdout.isatty()):
+        say(line)
 
 
 @contextmanager
