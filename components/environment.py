@@ -29,7 +29,7 @@ class FleetEnvironmentArgs:
     """What all passwords are derived from, a secret."""
     api_keys: Mapping[str, pulumi.Output[str]]
     """Model API keys, secrets, by the top-level key that holds them."""
-    keeper: k8s.Provider
+    adopting: k8s.Provider
 
 
 class FleetEnvironment(pulumi.ComponentResource):
@@ -77,7 +77,7 @@ class FleetEnvironment(pulumi.ComponentResource):
                 pool=pool,
                 # No secret: it only tells environments of one name apart.
                 identity=pulumi.Output.unsecret(args.seed.apply(identity_of)),
-                keeper=args.keeper,
+                adopting=args.adopting,
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -96,7 +96,7 @@ class FleetEnvironment(pulumi.ComponentResource):
                 api_key=args.api_keys[user.api_key] if user.api_key else None,
                 namespace=pool.namespace,
                 ready=pool.ready,
-                keeper=args.keeper,
+                adopting=args.adopting,
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -12,13 +12,13 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.bridge import declare
-from components.providers import kept_options
+from components.providers import retained_options
 from fleet.manifests.pool import pool_objects
 from fleet.manifests.types import Manifest
 from fleet.plan.environment import PoolPlan
 
 # A namespace takes every claim in it along, whatever is said of the claims.
-KEPT_KINDS = frozenset({"Namespace", "PersistentVolume", "PersistentVolumeClaim"})
+RETAINED_KINDS = frozenset({"Namespace", "PersistentVolume", "PersistentVolumeClaim"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class PoolNamespaceArgs:
     pool: PoolPlan
     identity: pulumi.Input[str]
     """Of the environment, which tells it from others of the same name."""
-    keeper: k8s.Provider
+    adopting: k8s.Provider
     """Adopts what an earlier deployment left behind."""
 
 
@@ -48,9 +48,9 @@ class PoolNamespace(pulumi.ComponentResource):
         self, name: str, args: PoolNamespaceArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("opencode-fleet:namespaces:PoolNamespace", name, None, opts)
-        pool, keeper = args.pool, args.keeper
+        pool, adopting = args.pool, args.adopting
         first, *others = pool_objects(pool, args.identity)
-        namespace = declare(f"{name}-namespace", first, kept_options(self, keeper))
+        namespace = declare(f"{name}-namespace", first, retained_options(self, adopting))
         self.resource = namespace
         self.namespace = namespace.urn.apply(lambda _: pool.namespace)
         made = [namespace]
@@ -59,7 +59,7 @@ class PoolNamespace(pulumi.ComponentResource):
                 declare(
                     f"{name}-{_role(manifest)}",
                     manifest,
-                    self._options(manifest, keeper),
+                    self._options(manifest, adopting),
                     namespace=self.namespace if "namespace" in manifest["metadata"] else None,
                 )
             )
@@ -67,14 +67,14 @@ class PoolNamespace(pulumi.ComponentResource):
         self.retained = tuple(
             retained_name(manifest)
             for manifest in (first, *others)
-            if manifest["kind"] in KEPT_KINDS
+            if manifest["kind"] in RETAINED_KINDS
         )
         self.register_outputs({"namespace": self.namespace})
 
-    def _options(self, manifest: Manifest, keeper: k8s.Provider) -> pulumi.ResourceOptions:
+    def _options(self, manifest: Manifest, adopting: k8s.Provider) -> pulumi.ResourceOptions:
         kind = manifest["kind"]
-        if kind in KEPT_KINDS:
-            return kept_options(self, keeper, claim=kind == "PersistentVolumeClaim")
+        if kind in RETAINED_KINDS:
+            return retained_options(self, adopting, claim=kind == "PersistentVolumeClaim")
         return pulumi.ResourceOptions(parent=self)
 
 

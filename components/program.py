@@ -57,10 +57,10 @@ def declare_stack(
         plan.environment,
         FleetEnvironmentArgs(
             plan=plan,
-            image=target.delivered(settings, image.reference),
+            image=target.image_reference(settings, image.reference),
             seed=sealed[SEED_KEY],
             api_keys=sealed,
-            keeper=providers.keeper,
+            adopting=providers.adopting,
         ),
         pulumi.ResourceOptions(provider=providers.main),
     )

@@ -25,7 +25,7 @@ class Target:
     def __init__(self, api: ClusterApi) -> None:
         self.api = api
 
-    def delivered(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
+    def image_reference(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
         """Return the image reference, once the cluster can have the image."""
         del image
         return reference
