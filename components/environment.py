@@ -36,7 +36,7 @@ class FleetEnvironmentArgs:
     """Model API keys, secrets, by the top-level key that holds them."""
     secrets: tuple[SharedSecret, ...] = ()
     """What every pool gets a copy of, such as a login at a registry."""
-    keeper: k8s.Provider
+    adopting: k8s.Provider
 
 
 class FleetEnvironment(pulumi.ComponentResource):
@@ -105,7 +105,7 @@ class FleetEnvironment(pulumi.ComponentResource):
                 # No secret: it only tells environments of one name apart.
                 identity=pulumi.Output.unsecret(args.seed.apply(identity_of)),
                 secrets=secrets,
-                keeper=args.keeper,
+                adopting=args.adopting,
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -124,7 +124,7 @@ class FleetEnvironment(pulumi.ComponentResource):
                 api_key=args.api_keys[user.api_key] if user.api_key else None,
                 namespace=pool.namespace,
                 ready=pool.ready,
-                keeper=args.keeper,
+                adopting=args.adopting,
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -12,7 +12,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.bridge import declare
-from components.providers import kept_options
+from components.providers import retained_options
 from fleet.manifests.pool import SharedSecret, pool_objects, pool_secret
 from fleet.manifests.types import Manifest
 from fleet.names import PULL_SECRET, SELF_SIGNED_SECRET
@@ -23,7 +23,7 @@ _FORMER_COPIES = {
     SELF_SIGNED_SECRET: ("opencode-fleet:tls:SelfSigned", "certificate"),
     PULL_SECRET: ("opencode-fleet:registry:PullSecret", "pull-secret"),
 }
-KEPT_KINDS = frozenset({"Namespace", "PersistentVolume", "PersistentVolumeClaim"})
+RETAINED_KINDS = frozenset({"Namespace", "PersistentVolume", "PersistentVolumeClaim"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +35,7 @@ class PoolNamespaceArgs:
     """Of the environment, which tells it from others of the same name."""
     secrets: tuple[SharedSecret, ...] = ()
     """What this pool gets a copy of: a certificate, a login."""
-    keeper: k8s.Provider
+    adopting: k8s.Provider
     """Adopts what an earlier deployment left behind."""
 
 
@@ -55,10 +55,10 @@ class PoolNamespace(pulumi.ComponentResource):
         self, name: str, args: PoolNamespaceArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("opencode-fleet:namespaces:PoolNamespace", name, None, opts)
-        pool, keeper = args.pool, args.keeper
+        pool, adopting = args.pool, args.adopting
         first, *others = pool_objects(pool, args.identity)
         others += [pool_secret(pool, shared) for shared in args.secrets]
-        namespace = declare(f"{name}-namespace", first, kept_options(self, keeper))
+        namespace = declare(f"{name}-namespace", first, retained_options(self, adopting))
         self.resource = namespace
         self.namespace = namespace.urn.apply(lambda _: pool.namespace)
         made = [namespace]
@@ -67,7 +67,7 @@ class PoolNamespace(pulumi.ComponentResource):
                 declare(
                     f"{name}-{_role(manifest)}",
                     manifest,
-                    self._options(manifest, keeper, former_copies(pool, manifest)),
+                    self._options(manifest, adopting, former_copies(pool, manifest)),
                     namespace=self.namespace if "namespace" in manifest["metadata"] else None,
                 )
             )
@@ -75,16 +75,16 @@ class PoolNamespace(pulumi.ComponentResource):
         self.retained = tuple(
             retained_name(manifest)
             for manifest in (first, *others)
-            if manifest["kind"] in KEPT_KINDS
+            if manifest["kind"] in RETAINED_KINDS
         )
         self.register_outputs({"namespace": self.namespace})
 
     def _options(
-        self, manifest: Manifest, keeper: k8s.Provider, aliases: list[pulumi.Output[str]]
+        self, manifest: Manifest, adopting: k8s.Provider, aliases: list[pulumi.Output[str]]
     ) -> pulumi.ResourceOptions:
         kind = manifest["kind"]
-        if kind in KEPT_KINDS:
-            return kept_options(self, keeper, claim=kind == "PersistentVolumeClaim")
+        if kind in RETAINED_KINDS:
+            return retained_options(self, adopting, claim=kind == "PersistentVolumeClaim")
         return pulumi.ResourceOptions(parent=self, aliases=list(aliases))
 
 

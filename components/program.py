@@ -57,11 +57,11 @@ def declare_stack(
         plan.environment,
         FleetEnvironmentArgs(
             plan=plan,
-            image=target.delivered(settings, image.reference),
+            image=target.image_reference(settings, image.reference),
             seed=sealed[SEED_KEY],
             api_keys=sealed,
             secrets=target.secrets(sealed),
-            keeper=providers.keeper,
+            adopting=providers.adopting,
         ),
         pulumi.ResourceOptions(provider=providers.main),
     )

@@ -1,6 +1,7 @@
 """The place where an environment runs: what the program may ask of it, and the plainest one.
 
-Leaves out: Alibaba Cloud (`cloud_target`) and which of them it is (`placement`).
+Leaves out: Alibaba Cloud (`cloud_target`) and which of them it is (`placement`). Short because
+Alibaba Cloud's target builds on it and must not load `placement`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Target:
     def __init__(self, api: ClusterApi) -> None:
         self.api = api
 
-    def delivered(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
+    def image_reference(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
         """Return the image reference, once the cluster can have the image."""
         del image
         return reference

@@ -24,7 +24,7 @@ from components.pull_secret import pull_secret
 from components.target import Sealed, Target
 from fleet.alicloud.config import AckCluster, VmCluster
 from fleet.alicloud.credentials import credentials_problem
-from fleet.alicloud.machine_plan import kept
+from fleet.alicloud.machine_plan import retained
 from fleet.manifests.pool import SharedSecret
 from fleet.stackfile.config import StackConfig, TlsMode
 from fleet.stackfile.image import Image, ImageMode
@@ -97,7 +97,7 @@ class CloudTarget(Target):
             "address": self._made.address,
             "domain": self._made.domain,
             "kubeconfig": self._made.kubeconfig,
-            "kept": list(kept(self._cluster)),
+            "retainedInCloud": list(retained(self._cluster)),
             **self._made.reports,
         }
 
@@ -112,7 +112,7 @@ class MachineTarget(CloudTarget):
         # k3s brings its volumes and its ingress controller along.
         super().__init__(name, config, cluster, machine.made, addons=None)
 
-    def delivered(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
+    def image_reference(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
         """Return the image reference; an unpushed image is carried to the machine first."""
         if image.mode is not ImageMode.DAEMON or image.push:
             return reference

@@ -11,9 +11,9 @@ from fleet.manifests.policies import AGENT_CONTROL, network_policies
 from fleet.manifests.types import (
     Claim,
     ConfigMap,
+    Input,
     Manifest,
     Metadata,
-    PassedOn,
     Role,
     RoleBinding,
     Secret,
@@ -33,7 +33,7 @@ RETAINED = {RETAIN: "true"}
 _CLAIMS_A_POOL = 5 * MAX_USERS_A_POOL
 
 
-def pool_objects(pool: PoolPlan, identity: PassedOn | None = None) -> list[Manifest]:
+def pool_objects(pool: PoolPlan, identity: Input | None = None) -> list[Manifest]:
     """Return every object of a pool in the order they must be made; the namespace is first.
 
     `identity` is the environment's, where its seed is at hand.
@@ -60,7 +60,7 @@ def _metadata(pool: PoolPlan, name: str) -> Metadata:
     }
 
 
-def namespace(pool: PoolPlan, identity: PassedOn | None = None) -> Manifest:
+def namespace(pool: PoolPlan, identity: Input | None = None) -> Manifest:
     """Return the pool's namespace; Pod Security `restricted` is enforced in it."""
     identified = RETAINED if identity is None else {**RETAINED, IDENTITY: identity}
     restricted = {
@@ -83,7 +83,7 @@ class SharedSecret:
 
     name: str
     type: str
-    data: dict[str, PassedOn] = field(repr=False)
+    data: dict[str, Input] = field(repr=False)
     """In base64."""
 
 

@@ -38,7 +38,7 @@ def _deployed(folder: Path, values: dict[str, Any]) -> Engine:
                 seed=pulumi.Output.secret(SEED),
                 api_keys={},
                 secrets=(login,),
-                keeper=providers.keeper,
+                adopting=providers.adopting,
             ),
             pulumi.ResourceOptions(provider=providers.main),
         )

@@ -203,3 +203,13 @@ def test_the_files_rights_stay(project: Project) -> None:
 def test_the_draft_is_gone(project: Project) -> None:
     seal(project)
     assert not list(project.folder.glob(".*"))
+
+
+def test_every_other_byte_stays_however_it_is_spaced(project: Project) -> None:
+    odd = FILE.replace("{id: alice}", "{ id:   alice ,displayName: 'A' }   # who").replace(
+        "  opencode-fleet:image: ", "  opencode-fleet:image:   "
+    )
+    project.file.write_text(odd)
+    seal(project)
+    lines = project.file.read_text().splitlines(keepends=True)
+    assert "".join(line for line in lines if "secure:" not in line)[: len(odd)] == odd
