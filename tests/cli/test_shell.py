@@ -133,7 +133,7 @@ def test_a_cluster_is_returned_only_when_it_answers(fleet: Served) -> None:
 def test_a_cluster_the_stack_made_is_reached_by_the_kubeconfig_it_exported(
     fleet: Served, name: str
 ) -> None:
-    made = load(name, ROOT, lambda: None)
+    made = load(name, ROOT)
     with pytest.raises(InputError, match=r"cluster.kind: .* kubeconfig is not at hand"):
         cluster_of(made, None)
     with pytest.raises(InputError, match="give --context"):
