@@ -16,7 +16,15 @@ from pathlib import Path
 
 import typer
 
-from fleet.cli.shell import FAILED, cluster_of, interactive, passphrase, say, warn
+from fleet.cli.shell import (
+    FAILED,
+    cluster_of,
+    ensured_passphrase,
+    interactive,
+    passphrase,
+    say,
+    warn,
+)
 from fleet.cluster.client import Cluster
 from fleet.cluster.report import Progress
 from fleet.engine.deploy import Found
@@ -197,7 +205,7 @@ class Deployment:
             stack.create(self.secrets_provider)
 
     def _seal(self, file: Path, seed: Seed) -> None:
-        seal_into(str(file), Path.cwd(), SEED_KEY, seed.text, passphrase())
+        seal_into(str(file), Path.cwd(), SEED_KEY, seed.text, ensured_passphrase())
 
     def make_seed(self, *, rotate: bool, confirmed: bool) -> None:
         """Seal a seed into the stack file: a remembered or new one, or another in its place."""

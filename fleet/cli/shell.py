@@ -138,6 +138,11 @@ def passphrase() -> str | None:
     return settings.passphrase(os.environ)
 
 
+def ensured_passphrase() -> str:
+    """Return the passphrase to seal with; one is made and kept where there is none yet."""
+    return settings.ensure_passphrase(os.environ)
+
+
 def cluster_of(
     environment: Environment,
     context: str | None,

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-
 from fleet.cluster.desired import desired_objects
+
 from fleet.plan.environment import make_plan
 from fleet.stackfile.reading import load
 from tests.bench import roster
