@@ -114,7 +114,8 @@ def test_the_passphrase_is_taken_from_where_pulumi_looks_first(tmp_path: Path) -
     (tmp_path / "word").write_text("of the file\n")
     file = {"PULUMI_CONFIG_PASSPHRASE_FILE": str(tmp_path / "word")}
     assert passphrase(environ(tmp_path, **file)) == "of the file"
-    assert passphrase(environ(tmp_path, **file, PULUMI_CONFIG_PASSPHRASE="word")) == "word"
+    both = {**file, "PULUMI_CONFIG_PASSPHRASE": "word"}
+    assert passphrase(environ(tmp_path, **both)) == "word"
     missing = {"PULUMI_CONFIG_PASSPHRASE_FILE": str(tmp_path / "none")}
     with pytest.raises(InputError, match=r"PULUMI_CONFIG_PASSPHRASE_FILE: .*cannot be read"):
         passphrase(environ(tmp_path, **missing))
