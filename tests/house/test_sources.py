@@ -34,6 +34,7 @@ def sources(*folders: str) -> list[Path]:
 READERS = {
     "fleet/cli/shell.py": "the command line",
     "fleet/cli/deployment.py": "the commands that deploy: they hand it to the engine's settings",
+    "fleet/cli/start.py": "where compiled modules are kept, before anything else is imported",
     "fleet/cluster/contexts.py": "KUBECONFIG, as kubectl reads it",
     "fleet/alicloud/cloud_assistant.py": "a program of its own, run by a Pulumi command",
     "fleet/alicloud/function/power.py": "a program of its own, run in Function Compute",
