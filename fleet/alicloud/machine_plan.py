@@ -1,4 +1,4 @@
-"""What the k3s machine is to be: its bootstrap, its names, what is kept at the end.
+"""What the k3s machine is to be: its bootstrap, its names, what is retained at the end.
 
 Leaves out: declaring it (`components.alicloud.vm`).
 """
@@ -84,7 +84,7 @@ def key_pair_name(name: str, public_key: str) -> str:
     return f"{name}-{digest[:10]}"
 
 
-def kept(cluster: VmCluster | AckCluster) -> tuple[str, ...]:
+def retained(cluster: VmCluster | AckCluster) -> tuple[str, ...]:
     """Return what `destroy` leaves behind, in words, ids where the stack file has them."""
     reuse = cluster.network.reuse
     found = [f"network {reuse.vpc_id} (yours)"] if reuse else []
@@ -94,14 +94,14 @@ def kept(cluster: VmCluster | AckCluster) -> tuple[str, ...]:
         existing = cluster.nas.existing
         found.append(f"file system {existing.server} (yours)" if existing else "file system (data)")
     if isinstance(cluster, VmCluster):
-        found += _kept_of_machine(cluster)
+        found += _retained_of_machine(cluster)
     else:
         found.append("ESSD disks of users' volumes (reclaim policy Retain)")
         found.append("Log Service projects of the control plane and the audit log")
     return tuple(found)
 
 
-def _kept_of_machine(cluster: VmCluster) -> list[str]:
+def _retained_of_machine(cluster: VmCluster) -> list[str]:
     found = [f"instance {cluster.instance.id} (yours)"] if cluster.instance.id else []
     disk = cluster.data_disk
     if disk is not None and disk.id:

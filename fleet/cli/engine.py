@@ -6,15 +6,12 @@ import, which no other command should wait for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fleet.cli.options import Context, Image, Json, Stack
 from fleet.cli.shell import reported
-
-if TYPE_CHECKING:
-    from fleet.cli.deployment import Deployment
 
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for runtimes.", min=1)]
 Wait = Annotated[bool, typer.Option(help="Wait until runtimes are ready.")]
@@ -33,14 +30,6 @@ def register(app: typer.Typer) -> None:
     app.command("env")(env)
 
 
-def _deployment(
-    stack: str, context: str | None, image: str | None = None, *, verbose: bool = False
-) -> Deployment:
-    from fleet.cli.deployment import Deployment  # noqa: PLC0415
-
-    return Deployment.of(stack, context, image, verbose=verbose)
-
-
 def up(
     stack: Stack = "dev",
     image: Image = None,
@@ -53,8 +42,10 @@ def up(
 ) -> None:
     """Bring the cluster to what the stack file says, and wait for the runtimes."""
     with reported():
-        deployment = _deployment(stack, context, image, verbose=verbose)
-        deployment.up(timeout if wait else None, confirmed=yes, as_json=as_json)
+        from fleet.cli import runs  # noqa: PLC0415
+
+        deployment = runs.Deployment.of(stack, context, image, verbose=verbose)
+        runs.up(deployment, timeout if wait else None, confirmed=yes, as_json=as_json)
 
 
 def preview(
@@ -69,7 +60,9 @@ def preview(
     Exit code 3 when something would change.
     """
     with reported():
-        _deployment(stack, context, image, verbose=verbose).preview(as_json=as_json)
+        from fleet.cli import runs  # noqa: PLC0415
+
+        runs.preview(runs.Deployment.of(stack, context, image, verbose=verbose), as_json=as_json)
 
 
 def destroy(
@@ -81,14 +74,18 @@ def destroy(
 ) -> None:
     """Delete everything of an environment but namespaces and claims: nobody's work."""
     with reported():
-        deployment = _deployment(stack, context, verbose=verbose)
-        deployment.destroy(confirmed=yes, as_json=as_json)
+        from fleet.cli import runs  # noqa: PLC0415
+
+        deployment = runs.Deployment.of(stack, context, verbose=verbose)
+        runs.destroy(deployment, confirmed=yes, as_json=as_json)
 
 
 def refresh(stack: Stack = "dev", context: Context = None, verbose: Verbose = False) -> None:
     """Read what is in the cluster into the engine's state; change nothing in the cluster."""
     with reported():
-        _deployment(stack, context, verbose=verbose).refresh()
+        from fleet.cli import runs  # noqa: PLC0415
+
+        runs.refresh(runs.Deployment.of(stack, context, verbose=verbose))
 
 
 def wait_for(
@@ -96,7 +93,9 @@ def wait_for(
 ) -> None:
     """Wait until every active user's runtime is ready, and say what each waits for."""
     with reported():
-        _deployment(stack, context).wait(timeout, as_json=as_json)
+        from fleet.cli import runs  # noqa: PLC0415
+
+        runs.wait(runs.Deployment.of(stack, context), timeout, as_json=as_json)
 
 
 def seed(
@@ -108,10 +107,14 @@ def seed(
 ) -> None:
     """Make the seed that all passwords are derived from, sealed into the stack file."""
     with reported():
-        _deployment(stack, None).make_seed(rotate=rotate, confirmed=yes)
+        from fleet.cli import runs  # noqa: PLC0415
+
+        runs.Deployment.of(stack).make_seed(rotate=rotate, confirmed=yes)
 
 
-def env(stack: Stack = "dev") -> None:
+def env(stack: Stack = "dev", image: Image = None) -> None:
     """Print shell lines after which plain `pulumi` works on the same stack."""
     with reported():
-        _deployment(stack, None).print_variables()
+        from fleet.cli import runs  # noqa: PLC0415
+
+        runs.Deployment.of(stack, image=image).print_variables()

@@ -3,7 +3,8 @@
 Pure: objects as the API returns them in, one line out. Only pods of the template that the
 Deployment asks for now are judged, so that a corrected file is not blamed for what its predecessor
 did. What pods, registries and schedulers say is data: one bounded line, escaped. Leaves out:
-asking, and how long each reason is waited for (`waiting`).
+asking, and how long each reason is waited for (`waiting`). Long because one judgement looks at five
+kinds of objects, and which reason comes before which is seen only side by side.
 """
 
 from __future__ import annotations

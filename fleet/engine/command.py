@@ -23,11 +23,9 @@ import pulumi.automation as auto
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
-from fleet.engine.processes import end_session
+from fleet.engine.processes import OWNER, end_session
 from fleet.errors import EngineError
 
-OWNER = "FLEET_ENGINE_OWNER"
-"""Environment variable of the engine's process: the process that started it."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -97,7 +97,7 @@ def prepare(
     if cluster is None or found.live is None:
         return Recovery()
     recovery = recover(stack, cluster, found.state or NOTHING, found.live, _ignore)
-    put_back = [*recovery.missing, *recovery.edited]
+    put_back = recovery.put_back
     if put_back:
         tell(f"deleted or edited by somebody, put back: {named(put_back)}")
     if recovery.unknown:
@@ -107,7 +107,7 @@ def prepare(
 
 def run(stack: EngineStack, program: Program, recovery: Recovery, listen: Listener) -> Outcome:
     """Run the engine; an error of it is in the outcome."""
-    outcome = Outcome(put_back=[str(key) for key in (*recovery.missing, *recovery.edited)])
+    outcome = Outcome(put_back=[str(key) for key in recovery.put_back])
     try:
         stack.up(program, listen, recovery.variables)
     except RunFailedError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
-from fleet.engine.processes import Process, end_session, find_process
+from fleet.engine.processes import Process, end_session, find_process, started_by
 from fleet.errors import EngineError, shown
 from fleet.names import PROJECT
 
@@ -26,8 +27,8 @@ from fleet.names import PROJECT
 _TOLERANCE = 3.0
 # An engine whose `fleet` was killed writes its state and ends; one that hangs never does.
 _PATIENCE = 30.0
+_KILLED = 5.0
 _TOLD = re.compile(r"created by (?P<who>\S+) \(pid (?P<pid>\d+)\) at (?P<since>\S+)")
-_OWNER = "FLEET_ENGINE_OWNER"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,23 +129,19 @@ def clear_dead_locks(environment: str, state: Path) -> list[Lock]:
 
 def _abandoned(pid: int) -> bool:
     """Return whether the `fleet` that started an engine is gone."""
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
+    owner, engine = started_by(pid), find_process(pid)
+    if owner is None or engine is None:
         return False
-    for item in environment:
-        name, _, value = item.partition(b"=")
-        if name == _OWNER.encode() and value.isdigit():
-            owner = find_process(int(value))
-            engine = find_process(pid)
-            return owner is None or (engine is not None and owner.started > engine.started + 1)
-    return False
+    fleet = find_process(owner)
+    return fleet is None or fleet.started > engine.started + _TOLERANCE
 
 
 def _await_end(lock: Lock) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while find_process(lock.pid) is not None:
-        if time.monotonic() > deadline:
+    """Wait for an engine to end; one that hangs is ended."""
+    for patience, number in ((_PATIENCE, signal.SIGKILL), (_KILLED, None)):
+        deadline = time.monotonic() + patience
+        while find_process(lock.pid) is not None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if number is not None and find_process(lock.pid) is not None:
             with suppress(ProcessLookupError):
-                os.kill(lock.pid, 9)
-        time.sleep(0.1)
+                os.kill(lock.pid, number)

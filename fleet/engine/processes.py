@@ -17,6 +17,10 @@ from pathlib import Path
 _PROC = Path("/proc")
 _SESSION, _START = 3, 19  # fields of /proc/PID/stat after the name: 6 and 22 of proc(5)
 _PATIENCE = 5.0
+# The system's own processes are in session 0 or 1.
+_FIRST = 1
+OWNER = "FLEET_ENGINE_OWNER"
+"""Environment variable of an engine and its providers: the `fleet` process that started them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,15 +67,27 @@ def _boot_time() -> float:
     return 0.0
 
 
+def started_by(pid: int) -> int | None:
+    """Return the process of the `fleet` that started an engine or, through it, a provider."""
+    try:
+        environment = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    for item in environment:
+        name, _, value = item.partition(b"=")
+        if name == OWNER.encode() and value.isdigit():
+            return int(value)
+    return None
+
+
 def end_session(session: int) -> list[int]:
-    """End the processes of a session whose leader is gone; return which."""
-    if lives(session):
+    """End what an engine that is gone has left running; return which processes.
+
+    Only what carries our mark: the number of a session may be somebody else's by now.
+    """
+    if session <= _FIRST or lives(session):
         return []
-    found = [
-        int(entry.name)
-        for entry in _PROC.glob("[0-9]*")
-        if (process := find_process(int(entry.name))) and process.session == session
-    ]
+    found = [pid for pid in _pids() if _is_in(pid, session) and started_by(pid) is not None]
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in found:
             with suppress(ProcessLookupError):
@@ -80,3 +96,12 @@ def end_session(session: int) -> list[int]:
         while any(lives(pid) for pid in found) and time.monotonic() < deadline:
             time.sleep(0.05)
     return found
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in _PROC.glob("[0-9]*")]
+
+
+def _is_in(pid: int, session: int) -> bool:
+    process = find_process(pid)
+    return process is not None and process.session == session

@@ -8,16 +8,16 @@ Everything here can be cut off and run again. Leaves out: finding the difference
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
+from typing import Protocol, cast
 
 from fleet.cluster.client import Cluster, Live
 from fleet.cluster.owned import RETAINED_KINDS, Key, labels_of, owned
 from fleet.engine.drift import Edit, find_drift
-from fleet.engine.stack import ADOPT, EngineStack, OnEvent
+from fleet.engine.stack import ADOPT, OnEvent
 from fleet.engine.state import NOTHING, Recorded, State
 from fleet.errors import ClusterError, RefusedError
 from fleet.names import FIELD_MANAGER, LABEL_USER
@@ -28,6 +28,23 @@ _PATIENCE = 90.0
 _MANY = 500
 _INVALID, _NOT_FOUND = 422, 404
 _ENGINES = "pulumi-kubernetes-"
+
+
+class Stack(Protocol):
+    """What is asked of a stack here."""
+
+    @property
+    def name(self) -> str:
+        """The environment."""
+        ...
+
+    def state(self) -> State | None:
+        """Return what the state holds."""
+        ...
+
+    def refresh(self, on_event: OnEvent, targets: Sequence[str] | None = None) -> None:
+        """Read objects anew into the state."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,13 +61,18 @@ class Recovery:
     """Users' Secrets that were edited, as they were found."""
 
     @property
+    def put_back(self) -> list[Key]:
+        """Everything that somebody had deleted or edited."""
+        return list(dict.fromkeys((*self.missing, *self.edited)))
+
+    @property
     def variables(self) -> Mapping[str, str]:
         """Settings of the run: a provider of 4.29 or newer refuses objects that exist."""
         return ADOPT if self.unknown else {}
 
 
 def recover(
-    stack: EngineStack,
+    stack: Stack,
     cluster: Cluster,
     state: State,
     live: Mapping[Key, Live],
@@ -111,9 +133,7 @@ def _undo(cluster: Cluster, edit: Edit) -> Recorded | None:
     return None
 
 
-def _reread(
-    stack: EngineStack, records: Iterable[Recorded], on_event: OnEvent, *, pending: bool
-) -> None:
+def _reread(stack: Stack, records: Iterable[Recorded], on_event: OnEvent, *, pending: bool) -> None:
     """Read objects anew into the state; what is pending from a killed run is forgotten there."""
     urns = sorted({record.urn for record in records})
     if len(urns) > _MANY:
@@ -123,7 +143,7 @@ def _reread(
         stack.refresh(on_event, urns or [f"urn:pulumi:{stack.name}::none::none:none:None::none"])
 
 
-def delete_unknown(stack: EngineStack, cluster: Cluster, unknown: Iterable[Key]) -> list[Key]:
+def delete_unknown(stack: Stack, cluster: Cluster, unknown: Iterable[Key]) -> list[Key]:
     """Delete those of some objects that the state does not know now either; return which."""
     keys = list(unknown)
     if not keys:

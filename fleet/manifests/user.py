@@ -8,7 +8,7 @@ from typing import Any
 from fleet.manifests.policies import RUNTIME_PORT
 from fleet.manifests.pool import RETAINED
 from fleet.manifests.runtime import RuntimeInputs, deployment
-from fleet.manifests.types import Claim, Manifest, Metadata, PassedOn, Secret, Spec
+from fleet.manifests.types import Claim, Input, Manifest, Metadata, Secret, Spec
 from fleet.names import DISPLAY_NAME, SELF_SIGNED_SECRET, USER_ID, user_labels, user_selector
 from fleet.plan.environment import UserPlan
 from fleet.stackfile.config import Access, RouteKind, TlsMode
@@ -41,7 +41,7 @@ def user_metadata(user: UserPlan) -> Metadata:
     }
 
 
-def secret(user: UserPlan, data: dict[str, PassedOn] | None) -> Secret:
+def secret(user: UserPlan, data: dict[str, Input] | None) -> Secret:
     """Return the user's password and model API key."""
     manifest: Secret = {
         "apiVersion": "v1",

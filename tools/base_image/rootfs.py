@@ -3,8 +3,7 @@
 import shutil
 from pathlib import Path
 
-from tools.base_image.commands import run
-from tools.base_image.errors import BaseImageError
+from tools.base_image.commands import BaseImageError, run
 from tools.base_image.machine import BUNDLE
 from tools.base_image.packages import fetch, unpack
 from tools.base_image.recipe import Recipe

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from tools.cluster import addresses, engine, files, waiting
+from tools.cluster import addresses, docker, files, waiting
 from tools.cluster.api import Api
 from tools.cluster.commands import attempt
 from tools.cluster.components import STOP_ORDER
@@ -14,7 +14,7 @@ from tools.cluster.pods import shims
 from tools.cluster.processes import Records
 from tools.cluster.stopping import size_of
 
-COMPONENTS = ("containerd", *reversed(STOP_ORDER), engine.NAME)
+COMPONENTS = ("containerd", *reversed(STOP_ORDER), docker.NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def look(layout: Layout) -> Status:
     pids = {pid for pid in components.values() if pid is not None}
     pids |= {shim.pid for shim in shims(layout)}
     port = files.saved_port(layout)
-    needed = {name: pid for name, pid in components.items() if name != engine.NAME}
+    needed = {name: pid for name, pid in components.items() if name != docker.NAME}
     ready, pods = False, (0, 0)
     if components["kube-apiserver"] is not None:
         api = Api(layout.admin_kubeconfig)

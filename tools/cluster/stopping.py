@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.cluster import binaries, engine, kubeconfig, machine, mounts, network, pods, sysctls
+from tools.cluster import binaries, docker, kubeconfig, machine, mounts, network, pods, sysctls
 from tools.cluster.commands import attempt
 from tools.cluster.components import STOP_ORDER
 from tools.cluster.errors import WRONG_INPUT, ClusterError
@@ -15,7 +15,7 @@ Tell = Callable[[str], None]
 DELETE_COMMAND = "python -m tools.cluster delete --yes-delete-all-data"
 # etcd and the daemon write out what they hold. The others hold nothing; the API server would wait
 # a minute for every open watch.
-_GRACE_SECONDS = {"etcd": 20.0, engine.NAME: 20.0}
+_GRACE_SECONDS = {"etcd": 20.0, docker.NAME: 20.0}
 _SHORT_GRACE_SECONDS = 3.0
 
 
@@ -28,7 +28,7 @@ def _strays(layout: Layout) -> list[Identity]:
     """Processes of ours without a record: of a start that was killed between two steps."""
     found: list[Identity] = []
     configs = {str(layout.config / name) for name in ("containerd.toml", "front-door.cfg")}
-    configs.add(f"--data-root={layout.engine}")
+    configs.add(f"--data-root={layout.docker}")
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -55,9 +55,9 @@ def _end_component(records: Records, name: str) -> bool:
     return record is not None
 
 
-def stop_engine(layout: Layout) -> bool:
+def stop_docker(layout: Layout) -> bool:
     """End our Docker daemon; False when it did not run."""
-    return _end_component(Records(layout.records), engine.NAME)
+    return _end_component(Records(layout.records), docker.NAME)
 
 
 def stop(layout: Layout, tell: Tell) -> None:
@@ -71,7 +71,7 @@ def stop(layout: Layout, tell: Tell) -> None:
     ran = machine.something_runs(layout, records)
     for name in STOP_ORDER[: STOP_ORDER.index("kubelet") + 1]:
         _end_component(records, name)
-    stop_engine(layout)
+    stop_docker(layout)
     pods.end_all(layout)
     for name in (*STOP_ORDER[STOP_ORDER.index("kubelet") + 1 :], "containerd"):
         _end_component(records, name)

@@ -15,12 +15,12 @@ from fleet.alicloud.prices import CURRENCY, NOTED
 def cost_text(report: CostReport) -> str:
     """Return the report as lines of text."""
     rows = [(line.item, line.quantity, _amount(line)) for line in report.lines]
-    widths = [max(len(row[n]) for row in rows) for n in range(3)]
-    table = [f"  {a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
+    from fleet.cli.tables import table_lines  # noqa: PLC0415 - few commands print one
+
     return "\n".join(
         (
             f"A month in {CURRENCY}",
-            *table,
+            *(f"  {line}" for line in table_lines(rows, right={2})),
             "",
             *_totals(report),
             *(f"  price not known: {item}; add priceCnyHour" for item in report.unknown),
