@@ -82,6 +82,9 @@ def _problem(item: ErrorDetails, root: str) -> Problem:
     kind, given = item["type"], item["input"]
     context = item.get("ctx", {})
     key = key_text(item) or root
+    if kind.startswith("union_tag") and not isinstance(given, Mapping):
+        # A number that knows how it was written has attributes, where pydantic looks for the tag.
+        kind = "model_type"
     if kind == "extra_forbidden":
         # What an unknown key holds is unknown too: it may be a credential.
         value = "a text" if isinstance(given, str) else shown(given)

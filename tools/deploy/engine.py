@@ -1,4 +1,7 @@
-"""The engine's part of `make up`: Pulumi built beside the image, where the machine has none."""
+"""The engine's part of `make up`: Pulumi built beside the image, where the machine has none.
+
+Short because the build itself is tools/engine_build, which is a command of its own.
+"""
 
 from __future__ import annotations
 
