@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from fleet.cli.progress import reporting
-from fleet.cli.shell import cluster_of, need_existing, passphrase, reported
+from fleet.cli.shell import cluster_of, passphrase, reported
 from fleet.errors import AwayError, ClusterError, InputError, Problem
 from fleet.stackfile.reading import load
 from tests.support.fakes.api_server import CONTEXT, Fault
@@ -154,10 +154,6 @@ def test_a_cluster_that_pulumi_makes_needs_pulumi(
     assert done.code == 2
     assert "fleet apply and destroy cover clusters of kind existing only" in done.err
     assert project.calls() == []
-
-
-def test_an_existing_cluster_is_covered(project: Project) -> None:
-    need_existing(project.environment())
 
 
 def test_progress_for_a_log_is_plain_lines_without_repeats(
