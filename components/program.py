@@ -60,11 +60,14 @@ def declare_stack(
             image=target.image_reference(settings, image.reference),
             seed=sealed[SEED_KEY],
             api_keys=sealed,
+            secrets=target.secrets(sealed),
             adopting=providers.adopting,
         ),
         pulumi.ResourceOptions(provider=providers.main),
     )
-    outputs = target.declare_services(providers, fleet, sealed)
+    outputs = target.declare_services(providers)
+    if fleet.authority is not None:
+        outputs["authority"] = fleet.authority
     for key in ("urls", "usernames", "passwords", "namespaces", "retained"):
         outputs[key] = getattr(fleet, key)
     for key, value in {**outputs, "imageRef": image.reference}.items():

@@ -11,8 +11,8 @@ from typing import Any
 
 import pulumi
 
-from components.environment import FleetEnvironment
 from components.providers import ClusterApi, KubernetesProviders
+from fleet.manifests.pool import SharedSecret
 from fleet.stackfile.image import Image
 
 Sealed = Mapping[str, pulumi.Output[str]]
@@ -30,9 +30,12 @@ class Target:
         del image
         return reference
 
-    def declare_services(
-        self, providers: KubernetesProviders, fleet: FleetEnvironment, sealed: Sealed
-    ) -> dict[str, Any]:
+    def secrets(self, sealed: Sealed) -> tuple[SharedSecret, ...]:
+        """Return what every pool gets a copy of so that nodes can pull."""
+        del sealed
+        return ()
+
+    def declare_services(self, providers: KubernetesProviders) -> dict[str, Any]:
         """Declare what the cluster needs beside the workspaces; return the stack outputs of it."""
-        del providers, fleet, sealed
+        del providers
         return {}

@@ -5,6 +5,8 @@ Leaves out: network rules (`policies`), the users' objects (`user`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from fleet.manifests.policies import AGENT_CONTROL, network_policies
 from fleet.manifests.types import (
     Claim,
@@ -14,6 +16,7 @@ from fleet.manifests.types import (
     Metadata,
     Role,
     RoleBinding,
+    Secret,
     ServiceAccount,
     Spec,
 )
@@ -71,6 +74,27 @@ def namespace(pool: PoolPlan, identity: Input | None = None) -> Manifest:
             "labels": {**pool_labels(pool.environment, pool.name), **restricted},
             "annotations": identified,
         },
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SharedSecret:
+    """A Secret that every pool has a copy of: pods and Ingresses reach those beside them alone."""
+
+    name: str
+    type: str
+    data: dict[str, Input] = field(repr=False)
+    """In base64."""
+
+
+def pool_secret(pool: PoolPlan, shared: SharedSecret) -> Secret:
+    """Return a pool's copy of a Secret."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(pool, shared.name),
+        "type": shared.type,
+        "data": shared.data,
     }
 
 

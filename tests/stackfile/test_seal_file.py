@@ -48,6 +48,30 @@ def test_a_sealed_value_is_read_back_and_stands_nowhere_in_clear(project: Projec
     assert KEY not in project.file.read_text()
 
 
+def test_what_uses_no_secret_asks_for_no_passphrase(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal(project)
+    seal(project, 32 * "s", "passwordSeed")
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    for command in (["validate"], ["image", "ref"]):
+        done = project.fleet(*command, "-s", "t")
+        assert (done.code, done.err) == (0, ""), command
+    # There is no cluster here, and that is all it lacks.
+    assert project.fleet("status", "-s", "t").err.startswith("cluster.context: ")
+    refused = project.fleet("render", "-s", "t", "-o", "out")
+    assert refused.code == 2
+    assert "cannot be read without the stack's passphrase" in refused.err
+
+
+def test_a_seed_that_is_too_short_is_not_sealed(project: Project) -> None:
+    before = project.file.read_text()
+    done = project.fleet("secret", "passwordSeed", "-s", "t", given="hunter2-hunter2")
+    assert done.code == 2
+    assert done.err.startswith("passwordSeed: [hidden]: a seed has at least 32 random characters")
+    assert project.file.read_text() == before
+
+
 def test_every_other_line_stays(project: Project) -> None:
     seal(project)
     lines = project.file.read_text().splitlines()
