@@ -1,6 +1,6 @@
 """The nodes' login at an image registry, as a Secret that every pool gets a copy of.
 
-Short on purpose: which registry it is belongs to the cluster, the copies to the pool's component.
+Short because which registry it is belongs to the cluster, the copies to the pool's component.
 """
 
 from __future__ import annotations
