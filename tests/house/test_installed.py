@@ -1,4 +1,7 @@
-"""What is installed is the script `fleet`, and nothing else: the project runs from its checkout."""
+"""What is installed is the script `fleet`, and nothing else: the project runs from its checkout.
+
+Short because there is so little.
+"""
 
 from __future__ import annotations
 
