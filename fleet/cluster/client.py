@@ -195,11 +195,11 @@ class Cluster:
     ) -> None:
         deadline = time.monotonic() + seconds
         while True:
-            found = self.get(kind, name, namespace)
-            if found is None or (uid and found["metadata"]["uid"] != uid):
+            live = self.get(kind, name, namespace)
+            if live is None or (uid and live["metadata"]["uid"] != uid):
                 return
             if time.monotonic() >= deadline:
-                held = ", ".join(found["metadata"].get("finalizers") or ["nothing that is told"])
+                held = ", ".join(live["metadata"].get("finalizers") or ["nothing that is told"])
                 place = f"{namespace}/" if namespace else ""
                 raise ClusterError(
                     f"{KINDS[kind].name} {place}{name}: deleted, but still there after"

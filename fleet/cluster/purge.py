@@ -97,8 +97,8 @@ def _wait_gone(cluster: Cluster, user_id: str, volumes: list[str]) -> None:
             return cluster.get("persistentvolumes", name) is None
 
         if not _wait(gone, _PATIENCE):
-            found = cluster.get("persistentvolumes", volume) or {}
-            why = one_line(str(part(found, "status").get("message") or ""), 200)
+            left = cluster.get("persistentvolumes", volume) or {}
+            why = one_line(str(part(left, "status").get("message") or ""), 200)
             raise ClusterError(
                 f"user {user_id}: purge: volume {volume} stays after {_PATIENCE:g} s"
                 f"{f' ({why})' if why else ''}: its claim is gone, its data may not be: delete the"

@@ -257,9 +257,9 @@ class _Judged:
         status = _part(self._pod, "status")
         for first, key in ((True, "initContainerStatuses"), (False, "containerStatuses")):
             for state in _list(status, key):
-                found = self._waiting(state) or self._ended(state, first=first)
-                if found is not None:
-                    return found
+                reason = self._waiting(state) or self._ended(state, first=first)
+                if reason is not None:
+                    return reason
         return None
 
     def _waiting(self, state: Live) -> Reason | None:

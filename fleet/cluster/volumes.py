@@ -63,13 +63,13 @@ def used(cluster: Cluster, asked: Sequence[Claim], container: str) -> dict[tuple
     if not asked:
         return {}
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        found = _told(cluster, asked, pool)
-        unknown = [item for item in asked if item.key not in found and item.can_tell]
+        known = _told(cluster, asked, pool)
+        unknown = [item for item in asked if item.key not in known and item.can_tell]
         sizes = pool.map(partial(_du, cluster, container), unknown)
         for item, size in zip(unknown, sizes, strict=True):
             if size is not None:
-                found[item.key] = size
-    return {key: _text(size) for key, size in found.items()}
+                known[item.key] = size
+    return {key: _text(size) for key, size in known.items()}
 
 
 def _told(
@@ -81,13 +81,13 @@ def _told(
     figures: dict[tuple[str, str], Live] = {}
     for answer in pool.map(partial(_node, cluster), nodes):
         figures |= answer
-    found: dict[tuple[str, str], int] = {}
+    sizes: dict[tuple[str, str], int] = {}
     for item in asked:
         if item.key in figures and item.claim["spec"].get("volumeName") not in folders:
             size = _own_use(figures[item.key], item.claim)
             if size is not None:
-                found[item.key] = size
-    return found
+                sizes[item.key] = size
+    return sizes
 
 
 def _folders(cluster: Cluster) -> set[str]:
@@ -105,18 +105,18 @@ def _node(cluster: Cluster, node: str) -> dict[tuple[str, str], Live]:
         summary = cluster.raw(f"/api/v1/nodes/{node}/proxy/stats/summary")
     except ClusterError:
         return {}
-    found: dict[tuple[str, str], Live] = {}
+    volumes: dict[tuple[str, str], Live] = {}
     for pod in _mappings(summary, "pods"):
         for volume in _mappings(pod, "volume"):
             claim = part(volume, "pvcRef")
             if claim:
-                found[(str(claim.get("namespace")), str(claim.get("name")))] = volume
-    return found
+                volumes[(str(claim.get("namespace")), str(claim.get("name")))] = volume
+    return volumes
 
 
 def _mappings(item: object, key: str) -> Iterable[Live]:
-    found = parts(cast("Mapping[str, Any]", item), key) if isinstance(item, dict) else []
-    return [each for each in found if isinstance(cast("object", each), dict)]
+    entries = parts(cast("Mapping[str, Any]", item), key) if isinstance(item, dict) else []
+    return [each for each in entries if isinstance(cast("object", each), dict)]
 
 
 def _own_use(figure: Live, claim: Live) -> int | None:

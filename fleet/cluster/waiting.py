@@ -144,12 +144,12 @@ class _Listed:
 
     def of(self, kind: str) -> dict[Key, list[Live]]:
         """Return the objects of a kind, by user."""
-        found: dict[Key, list[Live]] = {}
+        objects: dict[Key, list[Live]] = {}
         for item in self._cluster.list(kind, labels=self._selector):
             metadata = item["metadata"]
             key = (metadata["namespace"], metadata["labels"].get(LABEL_USER, ""))
-            found.setdefault(key, []).append(item)
-        return found
+            objects.setdefault(key, []).append(item)
+        return objects
 
     def deployment(self, user: UserPlan) -> Live | None:
         """Return a user's Deployment."""
@@ -184,10 +184,10 @@ class _Listed:
         """Return why a user's runtime does not run."""
         deployment = self.deployment(user)
         given = (deployment, self.sets(user), self.pods(user), events)
-        found = reason_of(*given)
-        if found is not None and found.kind in {Kind.CLAIM, Kind.NO_CLASS}:
+        reason = reason_of(*given)
+        if reason is not None and reason.kind in {Kind.CLAIM, Kind.NO_CLASS}:
             return reason_of(*given, self.claims(user))
-        return found
+        return reason
 
 
 @dataclass(slots=True)
@@ -265,12 +265,12 @@ class _Wait:
         return reasons
 
     def _reasons(self, listed: _Listed, *, last: bool) -> dict[str, Reason]:
-        found = {user.id: listed.reason(user, ()) for user in self._waiting.values()}
-        unclear = [self._waiting[key] for key, reason in found.items() if _needs_events(reason)]
+        reasons = {user.id: listed.reason(user, ()) for user in self._waiting.values()}
+        unclear = [self._waiting[key] for key, reason in reasons.items() if _needs_events(reason)]
         self._read_events(unclear, last=last)
         for user in unclear:
-            found[user.id] = listed.reason(user, self._events.get(user.namespace, ()))
-        return {key: reason for key, reason in found.items() if reason is not None}
+            reasons[user.id] = listed.reason(user, self._events.get(user.namespace, ()))
+        return {key: reason for key, reason in reasons.items() if reason is not None}
 
     def _read_events(self, users: Sequence[UserPlan], *, last: bool) -> None:
         now = self.clock.now()

@@ -74,13 +74,13 @@ def started_at(identity: Identity) -> float:
 def children(parents: Iterable[int]) -> list[Identity]:
     """Every running direct child of these processes."""
     wanted = {str(pid) for pid in parents}
-    found: list[Identity] = []
+    children: list[Identity] = []
     for entry in _PROC.iterdir():
         if entry.name.isdigit() and (fields := _stat(int(entry.name))) is not None:
             known = identify(int(entry.name)) if fields[_PARENT] in wanted else None
             if known is not None:
-                found.append(known)
-    return found
+                children.append(known)
+    return children
 
 
 def command_lines() -> Iterator[tuple[int, list[str]]]:

@@ -26,7 +26,7 @@ def size_of(path: Path) -> str:
 
 def _strays(layout: Layout) -> list[Identity]:
     """Processes of ours without a record: of a start that was killed between two steps."""
-    found: list[Identity] = []
+    strays: list[Identity] = []
     configs = {str(layout.config / name) for name in ("containerd.toml", "front-door.cfg")}
     configs.add(f"--data-root={layout.docker}")
     for pid, words in command_lines():
@@ -37,8 +37,8 @@ def _strays(layout: Layout) -> list[Identity]:
         if ours or watcher or configs.intersection(words):
             known = identify(pid)
             if known is not None:
-                found.append(known)
-    return found
+                strays.append(known)
+    return strays
 
 
 def _end_component(records: Records, name: str) -> bool:
