@@ -171,7 +171,8 @@ class Network(pulumi.ComponentResource):
             f"{self._name}-{role}",
             address_name=f"{self._name}-{role}",
             bandwidth=str(bandwidth),
-            # The pair that accounts of both sites take; any change of it is another address.
+            # Accounts of the Chinese and of the international site both accept this pair. Another
+            # pair would replace the address.
             internet_charge_type="PayByTraffic",
             payment_type="PayAsYouGo",
             deletion_protection=self._args.protect,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fleet.alicloud.config import AckCluster, VmCluster
 from fleet.alicloud.machine_settings import Bootstrap, k3s_urls
 
-# Everything by which a machine would be replaced, or its boot disk wiped, by a changed key. All of
-# it takes effect with the next generation instead, which is asked for by name.
+# A change of any of these would replace the machine, or wipe its boot disk. It waits for the next
+# generation of the machine, which the operator asks for in the stack file.
 HELD_UNTIL_NEXT_GENERATION = (
     "image_id",
     "user_data",

@@ -184,7 +184,7 @@ class Cluster:
                 return False
             raise
         if wait is not None:
-            # The answer is the object while something holds it, a status when it is gone.
+            # The API answers with the object while a finalizer holds it, else with a Status.
             metadata = cast("Live", answer.get("metadata") or {})
             gone = uid or str(metadata.get("uid", ""))
             self._wait_gone(kind, name, namespace, gone, wait)

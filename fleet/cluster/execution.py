@@ -146,7 +146,7 @@ def _send(socket: websocket.WebSocket, stdin: bytes, where: str) -> None:
 
 
 def _receive(socket: websocket.WebSocket) -> tuple[int, bytes]:
-    # The package annotates it as a tuple of anything.
+    # The package's own annotation is too wide to be of use.
     kind, frame = cast("Any", socket).recv_data_frame()
     return cast("int", kind), cast("bytes", frame.data)
 

@@ -46,7 +46,7 @@ def purge_user(
         _let_volume_go(cluster, claim, owner)
         cluster.delete("persistentvolumeclaims", name, namespace, wait=_PATIENCE)
         done.append(f"claim {namespace}/{name}")
-    # Of this run, and of one that was killed after the claim went.
+    # By label, so that volumes of a run that was killed after deleting the claim are found too.
     left = cluster.list("persistentvolumes", labels=owner)
     _wait_gone(cluster, user_id, [item["metadata"]["name"] for item in left])
     return done

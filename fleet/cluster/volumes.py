@@ -21,10 +21,11 @@ from fleet.values.quantity import parse_quantity
 
 _PARALLEL = 8
 _FOLDERS = frozenset({"hostPath", "local", "nfs"})
-# A disk's file system is a little smaller than its claim; a shared disk is as large as it likes.
+# The file system of a claim's own disk is about as large as the claim. One that is larger than this
+# factor is a disk that several claims share, whose use says nothing of one of them.
 _ROOM = 1.25
 _PATIENCE = 20.0
-# Absolute: the first folders of a runtime's PATH are its user's.
+# By its path: a user can put a program named du into the first folders of their PATH.
 _DU = ("/usr/bin/du", "-skx", "/app", "/data")
 _DU_LINE = re.compile(r"(\d{1,15})\s+/(?:app|data)")
 
@@ -135,7 +136,7 @@ def _du(cluster: Cluster, container: str, asked: Claim) -> int | None:
         )
     except ClusterError:
         return None
-    # It says what it could read and ends with 1 when a folder was closed to it.
+    # du ends with 1 when it may not read a folder, and still tells the rest.
     sizes = [found for line in done.out.splitlines() if (found := _DU_LINE.fullmatch(line))]
     return 1024 * sum(int(item[1]) for item in sizes) if sizes else None
 

@@ -123,7 +123,7 @@ def file_keys(item: ErrorDetails) -> list[int | str]:
     keys: list[int | str] = []
     place: Any = _schema()
     for part in location:
-        # A discriminated union puts its tag into the location.
+        # Where `kind` chooses the model, pydantic puts its value into the location: no key of the file.
         if "discriminator" not in place:
             keys.append(part)
         place = _step(place, part)

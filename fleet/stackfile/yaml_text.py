@@ -46,7 +46,7 @@ def parse_yaml(text: str) -> object:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         problem = error.problem or "broken"
-        # Only of a second document does the context hold the first half of the sentence.
+        # "but found …" is the second half of a sentence; the first half stands in `context`.
         detail = f"{error.context}, {problem}" if problem.startswith("but ") else problem
         raise YamlError(f"not valid YAML ({place}{detail})", "mend that line") from None
 
@@ -169,7 +169,7 @@ def _int(loader: Any, node: yaml.ScalarNode) -> WrittenInt:
 def _float(loader: Any, node: yaml.ScalarNode) -> WrittenFloat | WrittenInt:
     del loader
     value = float(re.sub(r"\.(inf|nan)", r"\1", node.value.replace("_", "").lower()))
-    # The engine hands 1e3 over as 1000.
+    # Pulumi reads 1e3 as 1000 too.
     whole = value.is_integer() and abs(value) < _EXACT
     number = WrittenInt(value) if whole else WrittenFloat(value)
     number.written = node.value
