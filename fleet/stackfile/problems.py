@@ -123,7 +123,7 @@ def file_keys(item: ErrorDetails) -> list[int | str]:
     keys: list[int | str] = []
     place: Any = _schema()
     for part in location:
-        # Where `kind` chooses the model, pydantic puts its value into the location: no key of the file.
+        # Where `kind` chooses the model, pydantic adds its value to the location, which is no key.
         if "discriminator" not in place:
             keys.append(part)
         place = _step(place, part)
