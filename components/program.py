@@ -24,6 +24,8 @@ from fleet.stackfile.program_input import read_engine, with_image
 from fleet.stackfile.reading import Environment
 from fleet.values.secrecy import missing_seed
 
+_ROOT = Path(__file__).parents[1]
+
 
 def declare_stack(
     name: str,
@@ -34,8 +36,8 @@ def declare_stack(
 ) -> None:
     """Declare an environment and export its outputs; raise RunError with every broken rule.
 
-    `folder` is the project's and the one to run in. `config` and `secret_keys` are the engine's,
-    with full keys. Of `variables`, the process's: `FLEET_IMAGE` names an image that the cluster
+    `folder` is where the stack file's paths start; the one to run in is the program's. `config` and
+    `secret_keys` are the engine's, with full keys. Of `variables`, the process's: `FLEET_IMAGE` names an image that the cluster
     already holds and that is used instead of the stack file's; `FLEET_BUILD_NETWORK` is the network
     of build steps on a Docker daemon without a bridge (`host`); a cloud reads its credentials.
     """
@@ -49,7 +51,7 @@ def declare_stack(
     plan = make_plan(environment)
     target = declare_target(plan.environment, environment.config, variables)
     providers = kubernetes_providers(target.api)
-    tags = image_tags(settings, folder / "image", __version__)
+    tags = image_tags(settings, _ROOT / "image", __version__)
     network = variables.get("FLEET_BUILD_NETWORK")
     image = RuntimeImage("runtime", RuntimeImageArgs(image=settings, tags=tags, network=network))
     sealed = _sealed(environment)

@@ -90,6 +90,10 @@ class ClusterError(FleetError):
     """The cluster did not do what was asked; the text is one line for the operator."""
 
 
+class EngineError(FleetError):
+    """The engine is not there, was stopped, or failed; the text is one line for the operator."""
+
+
 class AwayError(ClusterError):
     """The cluster does not answer, or does not answer us."""
 

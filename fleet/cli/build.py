@@ -10,7 +10,14 @@ import typer
 
 from fleet import __version__
 from fleet.cli.options import Stack
-from fleet.cli.shell import docker_of, passphrase, read_environment, reported, say, warn
+from fleet.cli.shell import (
+    docker_of,
+    ensured_passphrase,
+    read_environment,
+    reported,
+    say,
+    warn,
+)
 from fleet.errors import InputError, Problem
 from fleet.images.build import build, prune, push
 from fleet.images.tags import image_tags, resolve_image
@@ -88,5 +95,5 @@ def secret(
             value = typer.prompt(f"{key}", hide_input=True, err=True)
         else:
             value = sys.stdin.read().strip("\r\n")
-        path = seal_into(stack, Path.cwd(), key, value, passphrase())
-        say(f"{path.name}: {key} sealed; apply to use it")
+        path = seal_into(stack, Path.cwd(), key, value, ensured_passphrase())
+        say(f"{path.name}: {key} sealed; fleet up to use it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from fleet.cli.shell import (
     say,
     say_json,
     say_table,
+    unsealed,
     warn,
 )
 from fleet.cluster.logs import LogRequest
@@ -27,14 +29,17 @@ from fleet.cluster.runtimes import (
     find_user,
     need_active,
     open_session,
-    read_password,
     restart,
 )
 from fleet.cluster.states import states
 from fleet.errors import InputError, Problem
 from fleet.images.tags import resolve_image
+from fleet.names import SEED_KEY
 from fleet.plan.environment import UserPlan, make_plan
+from fleet.plan.passwords import user_password
+from fleet.stackfile.project_file import locate, read_yaml
 from fleet.stackfile.reading import Environment
+from fleet.values.secrecy import missing_seed
 
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the runtime.", min=1)]
 
@@ -105,11 +110,25 @@ def open_workspace(
             webbrowser.open(link)
 
 
-def password(user: User, stack: Stack = "dev", context: Context = None) -> None:
-    """Print a user's password, and nothing else."""
+def password(user: User, stack: Stack = "dev") -> None:
+    """Print a user's password, and nothing else; it needs no cluster."""
     with reported():
         found, environment = _one(stack, user)
-        say(read_password(cluster_of(environment, context), found))
+        if SEED_KEY not in environment.secret_keys:
+            raise InputError([missing_seed()])
+        say(user_password(found, _seed(stack)))
+
+
+def _seed(stack: str) -> str:
+    """Return the stack file's seed in clear."""
+    file, _ = locate(stack, Path.cwd())
+    if read_yaml(file).get("secretsprovider") in (None, "passphrase"):
+        return unsealed(stack)[SEED_KEY]
+    # Only the engine opens what is not sealed with a passphrase.
+    from fleet.cli.deployment import Deployment  # noqa: PLC0415
+
+    with Deployment.of(stack).stack() as engine:
+        return engine.secret(SEED_KEY)
 
 
 def logs(

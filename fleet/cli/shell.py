@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from fleet.cluster.client import Cluster
-from fleet.cluster.kubectl import Kubectl, find_kubectl
-from fleet.errors import ClusterError, InputError, Problem
+from fleet.engine import settings
+from fleet.errors import FleetError, InputError, Problem
 from fleet.images.build import Docker, find_docker
 from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.reading import Environment, load
@@ -62,9 +62,9 @@ def reported() -> Generator[None]:
         for problem in error.problems:
             warn(str(problem))
         raise SystemExit(WRONG_INPUT) from None
-    except ClusterError as error:
+    except FleetError as error:
         warn(str(error))
-        raise SystemExit(FAILED) from None
+        raise SystemExit(error.exit_code) from None
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         warn(
@@ -112,20 +112,13 @@ def unsealed(stack: str) -> dict[str, str]:
 
 
 def passphrase() -> str | None:
-    """Return the passphrase of the stack's secrets from where Pulumi looks for it."""
-    word = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
-    if word is not None:
-        return word
-    file = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
-    if not file:
-        return None
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        rule, change = f"cannot be read ({why})", "mend the path, its rights or its content"
-        problem = Problem("PULUMI_CONFIG_PASSPHRASE_FILE", file, rule, change)
-        raise InputError([problem]) from None
+    """Return the passphrase of the stack's secrets from where Pulumi looks for it, else ours."""
+    return settings.passphrase(os.environ)
+
+
+def ensured_passphrase() -> str:
+    """Return the passphrase to seal with; one is made and kept where there is none yet."""
+    return settings.ensure_passphrase(os.environ)
 
 
 def docker_of(host: str | None = None) -> Docker:
@@ -157,26 +150,6 @@ def cluster_of(
     found = Cluster.open(context, kubeconfig=content)
     found.ready()
     return found
-
-
-def kubectl_of(environment: Environment, context: str | None) -> Kubectl:
-    """Return kubectl for an environment's cluster; `context` overrides the stack file's."""
-    cluster = environment.config.cluster
-    if context is None:
-        if not isinstance(cluster, ExistingCluster):
-            rule = "the stack made this cluster, and its kubeconfig is not at hand"
-            change = "give --context of the kubeconfig that Pulumi exported"
-            raise InputError([Problem("cluster.kind", cluster.kind, rule, change)])
-        context = cluster.context
-    return Kubectl(program=find_kubectl(), context=context)
-
-
-def need_existing(environment: Environment) -> None:
-    """Raise InputError unless `fleet apply` covers the environment's kind of cluster."""
-    if not isinstance(environment.config.cluster, ExistingCluster):
-        rule = "fleet apply and destroy cover clusters of kind existing only"
-        change = "use pulumi up and pulumi destroy"
-        raise InputError([Problem("cluster.kind", environment.config.cluster.kind, rule, change)])
 
 
 def interactive() -> bool:

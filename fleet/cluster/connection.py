@@ -30,6 +30,8 @@ from fleet.errors import AwayError, ClusterError, RefusedError
 
 _ANSWER = 30.0
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
+# An API server's own words for a group that it does not serve.
+_NO_SUCH_GROUP = b"404 page not found"
 _REFUSED = 300
 _EXCERPT = 300
 Answer = urllib3.BaseHTTPResponse
@@ -162,7 +164,7 @@ class Connection:
                 f"{self._place}: refuses your credentials ({text}): sign in again, or mend the"
                 " user of this context in your kubeconfig"
             )
-        elif said.get("kind") != "Status":
+        elif said.get("kind") != "Status" and body.strip() != _NO_SUCH_GROUP:
             return self._strange(f"status {status} ({text})")
         return RefusedError(text, status=status, reason=reason)
 

@@ -14,7 +14,7 @@ from typing import cast
 
 from fleet.cluster import pods as judged
 from fleet.cluster.client import Cluster, Live
-from fleet.cluster.pods import Doing, part
+from fleet.cluster.pods import Doing
 from fleet.cluster.report import Report
 from fleet.cluster.untrusted import one_line
 from fleet.errors import ClusterError, InputError, Problem
@@ -54,15 +54,6 @@ def user_pods(cluster: Cluster, user: UserPlan) -> list[Live]:
     """Return all pods of a user, ended ones too."""
     labels = {LABEL_ENVIRONMENT: user.environment, LABEL_USER: slug(user.id)}
     return cluster.list("pods", namespace=user.namespace, labels=labels)
-
-
-def read_password(cluster: Cluster, user: UserPlan) -> str:
-    """Return a user's password from the cluster."""
-    secret = cluster.get("secrets", user.name, user.namespace) or {}
-    data = part(secret, "data").get("password")
-    if data is None:
-        raise ClusterError(f"user {user.id}: password: not in the cluster: run fleet up first")
-    return base64.b64decode(data).decode()
 
 
 def restart(cluster: Cluster, user: UserPlan, timeout: float, report: Report) -> None:

@@ -24,14 +24,10 @@ from fleet.values.scalars import SecretKey
 from fleet.values.secrecy import seed_problem
 
 
-def seal_into(stack: str, folder: Path, key: str, value: str, passphrase: str | None) -> Path:
+def seal_into(stack: str, folder: Path, key: str, value: str, passphrase: str) -> Path:
     """Seal `value` under `opencode-fleet:<key>` of a stack file; raise InputError if it cannot."""
     path, _ = locate(stack, folder)
     _check(key, value)
-    if passphrase is None:
-        rule = "sealing needs the stack's passphrase"
-        change = "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
-        raise InputError([Problem(key, "[secret]", rule, change)])
     text = path.read_text(encoding="utf-8")
     salt = re.search(r"^encryptionsalt: *(\S+) *$", text, re.MULTILINE)
     try:

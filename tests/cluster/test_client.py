@@ -63,7 +63,8 @@ def test_several_kinds_come_by_kind(cluster: Cluster, api: ApiServer) -> None:
 def test_a_kind_that_the_cluster_does_not_serve_has_no_objects(
     cluster: Cluster, api: ApiServer
 ) -> None:
-    api.faults.append(Fault(path="/httproutes", status=404, reason="NotFound"))
+    # So an API server answers for a group that it does not know.
+    api.faults.append(Fault(path="/httproutes", status=404, plain=b"404 page not found\n"))
     assert cluster.list("httproutes") == []
 
 

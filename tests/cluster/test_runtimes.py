@@ -33,7 +33,7 @@ def test_a_suspended_user_is_told_at_once_and_nothing_is_asked(fleet: Served, co
     assert fleet.api.requests == []
 
 
-@pytest.mark.parametrize("command", ["status", "open", "logs", "restart", "password"])
+@pytest.mark.parametrize("command", ["status", "open", "logs", "restart"])
 def test_a_cluster_that_is_away_is_one_line(fleet: Served, command: str) -> None:
     fleet.api.faults.append(Fault(path="/version"))
     user = () if command == "status" else ("alice",)
@@ -43,37 +43,15 @@ def test_a_cluster_that_is_away_is_one_line(fleet: Served, command: str) -> None
     assert len(done.err.splitlines()) == 1
 
 
-def test_no_command_but_password_says_the_password(fleet: Served) -> None:
+def test_no_command_reads_a_password_from_the_cluster(fleet: Served) -> None:
     fleet.deploy("alice")
-    TestPassword.put(fleet, "invented words")
     fleet.api.exec = always(Ran(0, b'{"id": "ses_1"}'))
     fleet.api.logs[("oc-alice-1", "opencode")] = Log(text=b"up\n")
     TestRestart.next_pod(fleet, dict(UP))
-    said = ""
     for command in ("status --json", "logs alice", "open alice", "restart alice"):
         done = fleet.fleet(*command.split(), "-s", "t")
         assert done.code == 0, done.err
-        said += done.out + done.err
-    assert "invented words" not in said
     assert fleet.api.asked("GET", "/secrets") == []
-
-
-class TestPassword:
-    @staticmethod
-    def put(fleet: Served, password: str) -> None:
-        data = {"password": base64.b64encode(password.encode()).decode()}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": fleet.metadata("alice")}
-        fleet.api.put({**secret, "data": data})
-
-    def test_is_printed_and_nothing_else(self, fleet: Served) -> None:
-        self.put(fleet, "invented words")
-        done = fleet.fleet("password", "alice", "-s", "t")
-        assert (done.out, done.err) == ("invented words\n", "")
-
-    def test_that_is_not_there_is_told(self, fleet: Served) -> None:
-        done = fleet.fleet("password", "alice", "-s", "t")
-        assert (done.code, done.out) == (1, "")
-        assert done.err == "user alice: password: not in the cluster: run fleet up first\n"
 
 
 class TestOpen:

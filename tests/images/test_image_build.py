@@ -14,7 +14,7 @@ from fleet.errors import ClusterError
 from fleet.images.build import build, prune, push
 from fleet.images.tags import image_tags
 from fleet.stackfile.image import Image
-from tests.support.fakes.project import Project, new_project
+from tests.support.fakes.project import StackFolder, new_project
 
 _SCRIPT = """#!/bin/sh
 cd {folder}
@@ -247,7 +247,7 @@ def test_a_mode_that_builds_nothing_is_wrong_input(
     assert not (daemon.folder / "calls").exists()
 
 
-def command_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def command_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> StackFolder:
     project = new_project(folder, monkeypatch)
     project.write(image={"mode": "daemon"})
     return project

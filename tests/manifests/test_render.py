@@ -10,22 +10,21 @@ from typing import Any
 import pytest
 import yaml
 
-from fleet.cluster.live import key_of
 from fleet.manifests.render import MARK
 from fleet.manifests.user import secret_text
 from fleet.plan.passwords import derive_password, identity_of
 from tests.support.deployed import SEED
-from tests.support.fakes.project import PASSPHRASE, Project, new_project
+from tests.support.fakes.project import PASSPHRASE, StackFolder, new_project
 
 KEY = "made-up-model-key-of-nobody"
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StackFolder:
     return new_project(tmp_path, monkeypatch)
 
 
-def render(project: Project, out: str = "out") -> dict[str, str]:
+def render(project: StackFolder, out: str = "out") -> dict[str, str]:
     done = project.fleet("render", "-s", "t", "-o", out)
     assert done.code == 0, done.err
     return {path.name: path.read_text() for path in sorted((project.folder / out).iterdir())}
@@ -35,7 +34,7 @@ def objects(text: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(text))
 
 
-def test_there_is_a_file_an_owner_and_a_kustomization_of_all(project: Project) -> None:
+def test_there_is_a_file_an_owner_and_a_kustomization_of_all(project: StackFolder) -> None:
     files = render(project)
     owners = [f"opencode-t--default{end}.yaml" for end in ("", "-oc-alice", "-oc-bob")]
     assert set(files) == {*owners, "kustomization.yaml"}
@@ -44,22 +43,13 @@ def test_there_is_a_file_an_owner_and_a_kustomization_of_all(project: Project) -
     assert all(text.startswith(MARK) for text in files.values())
 
 
-def test_it_writes_the_objects_that_apply_makes(project: Project) -> None:
-    files = render(project)
-    written = {
-        str(key_of(item))
-        for name, text in files.items()
-        if name != "kustomization.yaml"
-        for item in objects(text)
-    }
-    assert written == set(project.apply("--json").json["applied"])
-
-
-def test_it_writes_the_same_bytes_again(project: Project) -> None:
+def test_it_writes_the_same_bytes_again(project: StackFolder) -> None:
     assert render(project, "one") == render(project, "two") == render(project, "one")
 
 
-def test_no_secret_value_stands_in_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_value_stands_in_it(
+    project: StackFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seal_everything(project, monkeypatch)
     files = render(project)
     password = derive_password(SEED, "t", "alice", 1)
@@ -72,7 +62,7 @@ def test_no_secret_value_stands_in_it(project: Project, monkeypatch: pytest.Monk
     assert "stringData" not in secret
 
 
-def seal_everything(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def seal_everything(project: StackFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seal a seed and a model API key into the stack file."""
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", PASSPHRASE)
     model = {"provider": "openai", "baseUrl": "https://api.example.com/v1", "name": "gpt-5"}
@@ -86,7 +76,7 @@ def secrets_of(text: str) -> list[dict[str, Any]]:
 
 
 def test_secrets_are_written_when_asked_for_and_for_their_owner_alone(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: StackFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seal_everything(project, monkeypatch)
     plain = render(project)
@@ -103,7 +93,7 @@ def test_secrets_are_written_when_asked_for_and_for_their_owner_alone(
 
 
 def test_pods_and_namespaces_are_the_same_with_and_without_secrets(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: StackFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seal_everything(project, monkeypatch)
     texts = [
@@ -117,7 +107,7 @@ def test_pods_and_namespaces_are_the_same_with_and_without_secrets(
 
 
 def test_a_dash_prints_everything_as_one_text(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: StackFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seal_everything(project, monkeypatch)
     done = project.fleet("render", "-s", "t", "-o", "-", "--with-secrets")
@@ -130,21 +120,21 @@ def test_a_dash_prints_everything_as_one_text(
     assert not (project.folder / "-").exists()
 
 
-def test_without_a_seed_no_secrets_can_be_written(project: Project) -> None:
+def test_without_a_seed_no_secrets_can_be_written(project: StackFolder) -> None:
     done = project.fleet("render", "-s", "t", "-o", "out", "--with-secrets")
     assert done.code == 2
     assert done.err.startswith("passwordSeed: missing: ")
     assert not (project.folder / "out").exists()
 
 
-def test_files_of_former_users_go(project: Project) -> None:
+def test_files_of_former_users_go(project: StackFolder) -> None:
     render(project)
     project.users("alice")
     assert "opencode-t--default-oc-bob.yaml" not in render(project)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "kustomization.yaml", "folder"])
-def test_a_folder_of_somebody_else_is_refused_untouched(project: Project, name: str) -> None:
+def test_a_folder_of_somebody_else_is_refused_untouched(project: StackFolder, name: str) -> None:
     out = project.folder / "out"
     out.mkdir()
     if name == "folder":
@@ -157,7 +147,7 @@ def test_a_folder_of_somebody_else_is_refused_untouched(project: Project, name: 
     assert [path.name for path in out.iterdir()] == [name]
 
 
-def test_a_file_in_the_place_of_the_folder_is_told(project: Project) -> None:
+def test_a_file_in_the_place_of_the_folder_is_told(project: StackFolder) -> None:
     (project.folder / "out").write_text("mine")
     done = project.fleet("render", "-s", "t", "-o", "out")
     assert done.code in {1, 2}
@@ -165,7 +155,7 @@ def test_a_file_in_the_place_of_the_folder_is_told(project: Project) -> None:
     assert (project.folder / "out").read_text() == "mine"
 
 
-def test_a_folder_that_cannot_be_made_is_told(project: Project) -> None:
+def test_a_folder_that_cannot_be_made_is_told(project: StackFolder) -> None:
     done = project.fleet("render", "-s", "t", "-o", "/proc/nothing/out")
     assert done.code == 1
     assert done.err.startswith("/proc/nothing")
@@ -173,7 +163,7 @@ def test_a_folder_that_cannot_be_made_is_told(project: Project) -> None:
 
 
 def test_a_full_disk_is_told_and_the_next_run_writes_all(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: StackFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = Path.write_text
 
@@ -191,13 +181,13 @@ def test_a_full_disk_is_told_and_the_next_run_writes_all(
     assert objects(render(project)["opencode-t--default-oc-bob.yaml"])
 
 
-def test_another_kind_of_cluster_is_refused(project: Project) -> None:
+def test_another_kind_of_cluster_is_refused(project: StackFolder) -> None:
     done = project.fleet("render", "-s", "t", "-o", "out", "--image", "a:1")
     assert done.code == 0
     assert "image: a:1" in (project.folder / "out/opencode-t--default-oc-bob.yaml").read_text()
 
 
-def test_a_certificate_that_only_an_update_makes_is_told(project: Project) -> None:
+def test_a_certificate_that_only_an_update_makes_is_told(project: StackFolder) -> None:
     project.write(access={"domain": "fleet.localhost", "tls": "selfSigned"})
     done = project.fleet("render", "-s", "t", "-o", "out")
     assert done.code == 2

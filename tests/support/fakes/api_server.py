@@ -57,6 +57,8 @@ class Fault:
     message: str = "made to fail"
     hang: bool = False
     """Never answer, until the server stops."""
+    plain: bytes | None = None
+    """Answer with this text instead of a Status."""
     times: int = 1_000_000
 
 
@@ -161,6 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.hang or not fault.status:
             self.close_connection = True
             return True
+        if fault.plain is not None:
+            self._send(fault.status, fault.plain, "text/plain; charset=utf-8")
+            return True
         raise RefusedRequest(fault.status, fault.reason, fault.message)
 
     def _check_token(self) -> None:
@@ -242,9 +247,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
 
     def _say(self, status: int, answer: Any) -> None:
-        data = json.dumps(answer).encode()
+        self._send(status, json.dumps(answer).encode(), "application/json")
+
+    def _send(self, status: int, data: bytes, kind: str) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -1,11 +1,9 @@
-"""A project folder for tests of the command line: a stack file, a fake cluster, runs of `fleet`."""
+"""A project folder for tests of the command line: a stack file, and runs of `fleet`."""
 
 from __future__ import annotations
 
 import json
 import os
-import shlex
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +13,9 @@ import yaml
 from typer.testing import CliRunner
 
 from fleet.cli.main import app
-from fleet.cluster.kubectl import Kubectl, Reply
 from fleet.plan.environment import Plan, UserPlan, make_plan
 from fleet.stackfile.reading import Environment, load
 from fleet.stackfile.unsealing import unseal
-from tests.support.fakes import kubectl as fake_kubectl
 
 IMAGE = "opencode-fleet/runtime:t1"
 CONTEXT = "opencode-fleet-local"
@@ -87,89 +83,19 @@ class StackFolder:
         return next(user for user in self.plan().users if user.id == user_id)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Project(StackFolder):
-    """A folder with `Pulumi.t.yaml` and a cluster that keeps objects in a file."""
-
-    patch: pytest.MonkeyPatch
-
-    @property
-    def state(self) -> Path:
-        """The fake cluster's folder."""
-        return self.folder / "cluster"
-
-    @property
-    def kubectl(self) -> Kubectl:
-        """kubectl bound to the fake cluster."""
-        return Kubectl(program=str(self.folder / "kubectl"), context=CONTEXT)
-
-    def apply(self, *arguments: str) -> Result:
-        """Run `fleet apply` and expect it to work."""
-        done = self.fleet("apply", "-s", "t", *arguments)
-        assert done.code == 0, done.err
-        return done
-
-    def objects(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """Return what the fake cluster holds."""
-        file = self.state / "objects.json"
-        items: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
-        return [item for item in items if kind in (None, item["kind"])]
-
-    def object(self, kind: str, name: str) -> dict[str, Any]:
-        """Return one object of the fake cluster."""
-        return next(item for item in self.objects(kind) if item["metadata"]["name"] == name)
-
-    def put(self, *items: dict[str, Any]) -> None:
-        """Place objects in the fake cluster as they are, in the place of former ones."""
-        names = [(item["kind"], item["metadata"]["name"]) for item in items]
-        left = [i for i in self.objects() if (i["kind"], i["metadata"]["name"]) not in names]
-        (self.state / "objects.json").write_text(json.dumps([*left, *items]))
-
-    def calls(self, verb: str | None = None) -> list[dict[str, Any]]:
-        """Return the calls made so far, of a verb: each with `argv` and `stdin`."""
-        file = self.state / "calls.jsonl"
-        lines = file.read_text().splitlines() if file.exists() else []
-        found = [json.loads(line) for line in lines]
-        return [call for call in found if verb in (None, call["argv"][1])]
-
-    def forget_calls(self) -> None:
-        """Empty the record of calls."""
-        (self.state / "calls.jsonl").unlink(missing_ok=True)
-
-    def faults(self, *faults: dict[str, Any]) -> None:
-        """Make calls fail whose text holds all words of `when`: code, out, err."""
-        (self.state / "faults.json").write_text(json.dumps(faults))
-
-
-def new_project(folder: Path, patch: pytest.MonkeyPatch, *, program: bool = False) -> Project:
+def new_project(folder: Path, patch: pytest.MonkeyPatch) -> StackFolder:
     """Make a project with the users alice and bob, and go to its folder.
 
-    With `program` every kubectl call is a process of its own, as outside tests.
+    It finds no cluster, no settings and no data of whoever runs the tests.
     """
-    project = Project(folder=folder, patch=patch)
-    project.state.mkdir()
-    script = folder / "kubectl"
-    words = [sys.executable, "-I", "-S", str(fake_kubectl.__file__), str(project.state)]
-    script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-    script.chmod(0o755)
+    project = StackFolder(folder=folder)
     patch.chdir(folder)
     for name in [name for name in os.environ if name.startswith(("FLEET_", "PULUMI_"))]:
         patch.delenv(name)
-    patch.setenv("FLEET_KUBECTL", str(script))
-    # What does not go through kubectl finds no cluster, least of all a real one.
     patch.setenv("KUBECONFIG", str(folder / "no-kubeconfig"))
-
-    # The answers of the program without a process a call: that is most of a test's time.
-    def run(
-        self: Kubectl, *arguments: str, stdin: str | None = None, timeout: float = 600
-    ) -> Reply:
-        del timeout
-        words = self.command(*arguments)[1:]
-        code, out, err = fake_kubectl.answer(project.state, words, stdin or "")
-        return Reply(code=code, out=out, err=err)
-
-    if not program:
-        patch.setattr(Kubectl, "run", run)
+    patch.setenv("HOME", str(folder / "home"))
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        patch.delenv(name, raising=False)
     write_small(project)
     return project
 

@@ -1,0 +1,256 @@
+"""One environment that is to be deployed from here: its file, its seed, its stack, its cluster.
+
+Owns: how each of them is found and opened. Leaves out: what is done with them (`cli.runs`).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import typer
+
+from fleet.cli.shell import (
+    FAILED,
+    cluster_of,
+    ensured_passphrase,
+    interactive,
+    passphrase,
+    say,
+    warn,
+)
+from fleet.cluster.client import Cluster
+from fleet.cluster.report import Progress
+from fleet.engine.deploy import Found
+from fleet.engine.program import ROOT, inline_program
+from fleet.engine.progress import EngineWatch
+from fleet.engine.seed import Origin, Seed, choose_seed, remember_seed
+from fleet.engine.settings import (
+    BACKEND,
+    EngineSettings,
+    engine_settings,
+    find_engine,
+)
+from fleet.engine.stack import EngineStack, Place, Program, engine_stack
+from fleet.errors import AwayError, InputError
+from fleet.manifests.pool import pool_objects
+from fleet.names import SEED_KEY
+from fleet.plan.environment import Plan, make_plan
+from fleet.plan.passwords import new_seed
+from fleet.stackfile.config import ExistingCluster
+from fleet.stackfile.project_file import locate, read_yaml
+from fleet.stackfile.reading import Environment, load
+from fleet.stackfile.seal_file import seal_into
+from fleet.stackfile.unsealing import unseal
+from fleet.values.secrecy import missing_seed
+
+_OBJECTS_A_USER = 5
+_PROVIDERS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """One environment, to be deployed from here."""
+
+    environment: Environment
+    plan: Plan
+    place: Place
+    secrets_provider: str | None
+    """What seals the stack file's secrets; None for a passphrase."""
+    settings: EngineSettings
+    context: str | None = None
+    image: str | None = None
+    """An image that the cluster holds, instead of the stack file's."""
+    verbose: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        stack: str,
+        context: str | None = None,
+        image: str | None = None,
+        *,
+        verbose: bool = False,
+    ) -> Deployment:
+        """Read the stack file; raise InputError with every problem of it."""
+        environment = load(stack, Path.cwd())
+        file = locate(stack, Path.cwd())[0].absolute()
+        provider = read_yaml(file).get("secretsprovider")
+        return cls(
+            environment=replace(environment, folder=environment.folder.absolute()),
+            plan=make_plan(environment),
+            place=Place(name=environment.name, file=file, project=ROOT),
+            secrets_provider=None if provider in (None, "passphrase") else str(provider),
+            settings=engine_settings(os.environ),
+            context=context,
+            image=image or os.environ.get("FLEET_IMAGE") or None,
+            verbose=verbose,
+        )
+
+    @contextmanager
+    def stack(self) -> Generator[EngineStack]:
+        """Yield the environment's stack, which need not exist yet."""
+        with self._open(self.place, self.settings) as stack:
+            yield stack
+
+    @contextmanager
+    def trial(self, stack: EngineStack, found: Found) -> Generator[EngineStack]:
+        """Yield a stack to look at; of one that is not there yet, or has no seed, it is a copy."""
+        sealed = found.seed.origin is Origin.STACK_FILE
+        if found.state is not None and sealed:
+            yield stack
+            return
+        if self.secrets_provider is not None and not sealed:
+            raise InputError([missing_seed()])
+        with tempfile.TemporaryDirectory(prefix="opencode-fleet-") as name:
+            file = Path(name) / self.place.file.name
+            shutil.copyfile(self.place.file, file)
+            if not sealed:
+                self._seal(file, found.seed)
+            settings = self.settings
+            if found.state is None:
+                state = {BACKEND: f"file://{name}"}
+                settings = replace(settings, variables={**settings.variables, **state})
+            with self._open(replace(self.place, file=file), settings) as trial:
+                if found.state is None:
+                    trial.create(self.secrets_provider)
+                yield trial
+
+    @contextmanager
+    def _open(self, place: Place, settings: EngineSettings) -> Generator[EngineStack]:
+        def stopping() -> None:
+            warn("stopping: the engine finishes what it has begun and writes its state")
+
+        with engine_stack(place, settings, find_engine(os.environ), stopping) as stack:
+            yield stack
+
+    def program(self) -> Program:
+        """Return the program that the engine is to run."""
+        variables = dict(os.environ)
+        if self.image is not None:
+            variables["FLEET_IMAGE"] = self.image
+        return inline_program(self.environment.folder, variables)
+
+    def watch(self, progress: Progress, objects: int | None = None) -> EngineWatch:
+        """Return a listener to a run; `objects`: of how many, if not of all in the stack file."""
+        if objects is None:
+            objects = _PROVIDERS + sum(
+                len(pool_objects(pool)) + _OBJECTS_A_USER * len(pool.users)
+                for pool in self.plan.pools
+            )
+        return EngineWatch(progress, objects, progress.say if self.verbose else None)
+
+    # -- the cluster
+
+    def existing_cluster(self) -> Cluster | None:
+        """Return the cluster, which must answer; None where the stack makes it."""
+        if self.context is None and not isinstance(
+            self.environment.config.cluster, ExistingCluster
+        ):
+            return None
+        return cluster_of(self.environment, self.context)
+
+    def made_cluster(self, stack: EngineStack) -> Cluster | None:
+        """Return the cluster that the stack has made; None where it has not, or it is away."""
+        kubeconfig = _kubeconfig_of(stack)
+        if kubeconfig is None:
+            return None
+        try:
+            return cluster_of(self.environment, None, lambda: kubeconfig)
+        except AwayError as error:
+            warn(f"{error}; what is in the cluster is not looked at")
+            return None
+
+    def cluster(self) -> Cluster:
+        """Return the cluster, which must answer, whoever made it."""
+
+        def kubeconfig() -> str | None:
+            with self.stack() as stack:
+                return _kubeconfig_of(stack)
+
+        return cluster_of(self.environment, self.context, kubeconfig)
+
+    # -- the seed
+
+    def written_seed(self, stack: EngineStack | None) -> str | None:
+        """Return the stack file's seed; None where it has none."""
+        if SEED_KEY not in self.environment.secret_keys:
+            return None
+        if self.secrets_provider is None or stack is None:
+            return unseal(str(self.place.file), Path.cwd(), passphrase).get(SEED_KEY)
+        self._ensure(stack)
+        return stack.secret(SEED_KEY)
+
+    def keep_seed(self, stack: EngineStack | None, seed: Seed) -> None:
+        """Make the stack, and seal a seed into the stack file, where they are not there yet."""
+        if seed.origin is Origin.MADE:
+            remember_seed(self.place.name, self.settings.data, seed.text)
+        if self.secrets_provider is None and seed.origin is not Origin.STACK_FILE:
+            self._seal(self.place.file, seed)
+        if stack is not None:
+            self._ensure(stack)
+            if self.secrets_provider is not None and seed.origin is not Origin.STACK_FILE:
+                stack.set_secret(SEED_KEY, seed.text)
+        if seed.origin is not Origin.STACK_FILE:
+            warn(f"{self.place.file.name}: {SEED_KEY} sealed: all passwords are derived from it")
+
+    def _ensure(self, stack: EngineStack) -> None:
+        if stack.state() is None:
+            stack.create(self.secrets_provider)
+
+    def _seal(self, file: Path, seed: Seed) -> None:
+        seal_into(str(file), Path.cwd(), SEED_KEY, seed.text, ensured_passphrase())
+
+    def make_seed(self, *, rotate: bool, confirmed: bool) -> None:
+        """Seal a seed into the stack file: a remembered or new one, or another in its place."""
+        has_one = SEED_KEY in self.environment.secret_keys
+        if has_one and not rotate:
+            say(f"{self.place.file.name}: {SEED_KEY} is there; --rotate makes another one")
+            return
+        with self._sealer() as stack:
+            seed = choose_seed(self.place.name, self.written_seed(stack), self.settings.data, ())
+            if has_one:
+                question = "Make another seed? Every user's password changes at the next `up`."
+                if not confirmed and not asked(question):
+                    warn("seed: not confirmed: nothing was changed: give --yes")
+                    raise SystemExit(FAILED)
+                seed = Seed(text=new_seed(seed.identity), origin=Origin.MADE)
+            self.keep_seed(stack, seed)
+        say(f"fleet up -s {self.place.name} uses it")
+
+    @contextmanager
+    def _sealer(self) -> Generator[EngineStack | None]:
+        """Yield what seals secrets; a passphrase needs no engine."""
+        if self.secrets_provider is None:
+            yield None
+        else:
+            with self.stack() as stack:
+                yield stack
+
+    # -- plain `pulumi`
+
+    def print_variables(self) -> None:
+        """Print what a shell needs for plain `pulumi` on the same stack."""
+        variables = {**self.settings.variables, **find_engine(os.environ).variables}
+        if self.image is not None:
+            variables["FLEET_IMAGE"] = self.image
+        for name, value in sorted(variables.items()):
+            say(f"export {name}={shlex.quote(value)}")
+
+
+def _kubeconfig_of(stack: EngineStack) -> str | None:
+    if stack.state() is None:
+        return None
+    found = stack.outputs().get("kubeconfig")
+    return found if isinstance(found, str) else None
+
+
+def asked(question: str) -> bool:
+    """Return whether a person says yes."""
+    return interactive() and typer.confirm(question, err=True)
