@@ -37,9 +37,10 @@ def declare_stack(
     """Declare an environment and export its outputs; raise RunError with every broken rule.
 
     `folder` is where the stack file's paths start; the one to run in is the program's. `config` and
-    `secret_keys` are the engine's, with full keys. Of `variables`, the process's: `FLEET_IMAGE` names an image that the cluster
-    already holds and that is used instead of the stack file's; `FLEET_BUILD_NETWORK` is the network
-    of build steps on a Docker daemon without a bridge (`host`); a cloud reads its credentials.
+    `secret_keys` are the engine's, with full keys. Of `variables`, the process's: `FLEET_IMAGE`
+    names an image that the cluster already holds and that is used instead of the stack file's;
+    `FLEET_BUILD_NETWORK` is the network of build steps on a Docker daemon without a bridge
+    (`host`); a cloud reads its credentials.
     """
     try:
         environment = read_engine(name, folder, config, secret_keys)

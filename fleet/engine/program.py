@@ -1,4 +1,7 @@
-"""The Pulumi program, run in this process when the engine calls for it."""
+"""The Pulumi program, run in this process when the engine calls for it.
+
+Short because the program itself is in `components`.
+"""
 
 from __future__ import annotations
 
