@@ -86,13 +86,13 @@ def _deploy(
     deployment: Deployment,
     stack: EngineStack,
     existing: Cluster | None,
-    found: Before,
+    before: Before,
     timeout: float | None,
     progress: Progress,
 ) -> _Done:
     plan = deployment.plan
-    before = existing or deployment.made_cluster(stack)
-    recovery = prepare(stack, before, found, progress.say)
+    former = existing or deployment.made_cluster(stack)
+    recovery = prepare(stack, former, before, progress.say)
     watch = deployment.watch(progress)
     outcome = run_engine(stack, deployment.program(), recovery, watch)
     failures = list(watch.failures)
@@ -109,8 +109,8 @@ def _deploy(
         if outcome.error is None and not failures:
             purged = _purge(deployment, cluster)
         stays = retained(owned(cluster, plan.environment))
-    claims = _purge_claims(deployment, found)
-    changes = find_changes(watch.happened(), purge=claims, claims=_claims(found))
+    claims = _purge_claims(deployment, before)
+    changes = find_changes(watch.happened(), purge=claims, claims=_claims(before))
     return _Done(changes, outcome, purged, stays, failures)
 
 
