@@ -1,6 +1,6 @@
 """The Pulumi program, run in this process when the engine calls for it.
 
-Short because the program itself is in `components`.
+Short because the program itself is `components.program`, which plain Pulumi runs too.
 """
 
 from __future__ import annotations

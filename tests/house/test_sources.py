@@ -24,7 +24,7 @@ def sources(*folders: str) -> list[Path]:
 # what it needs, so that a test says what it was, and an operator finds every variable here.
 READERS = {
     "fleet/cli/shell.py": "the command line",
-    "fleet/cli/start.py": "what must be settled before anything is imported",
+    "fleet/cli/start.py": "where compiled modules are kept, before anything else is imported",
     "fleet/cluster/contexts.py": "KUBECONFIG, as kubectl reads it",
     "fleet/alicloud/cloud_assistant.py": "a program of its own, run by a Pulumi command",
     "fleet/alicloud/function/power.py": "a program of its own, run in Function Compute",
