@@ -121,6 +121,11 @@ def ensured_passphrase() -> str:
     return settings.ensure_passphrase(os.environ)
 
 
+def process_variables() -> Mapping[str, str]:
+    """Return the environment variables, for what is told by them: the engine, a cloud's SDK."""
+    return os.environ
+
+
 def docker_of(host: str | None = None) -> Docker:
     """Return the Docker daemon to build with; FLEET_DOCKER names a command to prefer."""
     return find_docker(host, os.environ.get("FLEET_DOCKER"))
