@@ -150,6 +150,8 @@ def test_where_the_engine_cannot_be_had_kubectl_brings_up_what_it_later_takes_ov
         "PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "FLEET_IMAGE": environment.image,
     }
+    # The bundled cluster's own data are where they are.
+    del without["XDG_DATA_HOME"]
     command = [sys.executable, "-m", "tools.deploy", "up", "-s", str(environment.file)]
     done = subprocess.run(
         command, cwd=ROOT, env=without, capture_output=True, text=True, check=False

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness.environment import Environment, changes_of
+from tests.e2e.harness.environment import ROOT, Environment, changes_of
 from tests.e2e.harness.making import Maker
 
 pytestmark = pytest.mark.e2e
@@ -24,6 +24,8 @@ def stack(make: Maker) -> Environment:
     environment = make("pulumi", [USER])
     environment.user(USER)["scenes"] = ["coding"]
     environment.up()
+    # Where plain `pulumi` finds which project this is; its program is not run here.
+    (environment.folder / "Pulumi.yaml").symlink_to(ROOT / "Pulumi.yaml")
     return environment
 
 
