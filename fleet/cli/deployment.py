@@ -124,10 +124,7 @@ class Deployment:
 
     @contextmanager
     def _open(self, place: Place, settings: EngineSettings) -> Generator[EngineStack]:
-        def stopping() -> None:
-            warn("stopping: the engine finishes what it has begun and writes its state")
-
-        with engine_stack(place, settings, find_engine(os.environ), stopping) as stack:
+        with engine_stack(place, settings, find_engine(os.environ), warn) as stack:
             yield stack
 
     def program(self) -> Program:

@@ -133,9 +133,7 @@ def _undo(cluster: Cluster, edit: Edit) -> Recorded | None:
     return None
 
 
-def _reread(
-    stack: Stack, records: Iterable[Recorded], on_event: OnEvent, *, pending: bool
-) -> None:
+def _reread(stack: Stack, records: Iterable[Recorded], on_event: OnEvent, *, pending: bool) -> None:
     """Read objects anew into the state; what is pending from a killed run is forgotten there."""
     urns = sorted({record.urn for record in records})
     if len(urns) > _MANY:
