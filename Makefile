@@ -30,9 +30,10 @@ test: ## Static checks and all tests that need no cluster
 	@tools/setup.sh cloud-init nftables openssl e2fsprogs util-linux mount
 	@$(MAKE) --no-print-directory --jobs 2 lint unit
 
-lint: ## ruff, pyright, hadolint, shellcheck
+lint: ## ruff, pyright, hadolint, shellcheck, who imports whom
 	@$(RUN) ruff check --quiet .
 	@$(RUN) ruff format --quiet --check .
+	@told=$$($(RUN) lint-imports --no-logo) || { echo "$$told"; exit 1; }
 	@$(RUN) hadolint image/Dockerfile
 	@$(RUN) shellcheck $(SHELL_FILES)
 	@$(RUN) pyright --warnings | grep -v '^0 errors' || true; exit $${PIPESTATUS[0]}

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from components.pool import PoolNamespace, PoolNamespaceArgs
 from components.user import UserStack, UserStackArgs
+from fleet.manifests.pool import SharedSecret
 from fleet.plan.environment import Plan, PoolPlan, UserPlan
 from fleet.plan.passwords import identity_of
+from fleet.stackfile.config import TlsMode
+
+if TYPE_CHECKING:
+    from components.tls import SelfSigned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +34,9 @@ class FleetEnvironmentArgs:
     """What all passwords are derived from, a secret."""
     api_keys: Mapping[str, pulumi.Output[str]]
     """Model API keys, secrets, by the top-level key that holds them."""
-    keeper: k8s.Provider
+    secrets: tuple[SharedSecret, ...] = ()
+    """What every pool gets a copy of, such as a login at a registry."""
+    adopting: k8s.Provider
 
 
 class FleetEnvironment(pulumi.ComponentResource):
@@ -43,8 +50,8 @@ class FleetEnvironment(pulumi.ComponentResource):
     """Basic-auth password of each user, by user id; a secret."""
     namespaces: dict[str, str]
     """Namespace of each pool, by the pool's name."""
-    namespace_resources: tuple[pulumi.Resource, ...]
-    """The namespaces, for what goes into them beside the workspaces."""
+    authority: pulumi.Output[str] | None
+    """Certificate to trust, with `tls: selfSigned`."""
     retained: list[str]
     """What stays in the cluster when the stack is destroyed."""
 
@@ -53,7 +60,13 @@ class FleetEnvironment(pulumi.ComponentResource):
     ) -> None:
         super().__init__("opencode-fleet:environment:FleetEnvironment", name, None, opts)
         plan = args.plan
-        pools = {pool.name: self._declare_pool(pool, args) for pool in plan.pools}
+        self.authority = None
+        secrets = args.secrets
+        if plan.access.tls is TlsMode.SELF_SIGNED:
+            made = self._declare_certificate(plan)
+            self.authority = made.authority
+            secrets = (*secrets, made.secret)
+        pools = {pool.name: self._declare_pool(pool, args, secrets) for pool in plan.pools}
         users = {user.id: self._declare_user(user, pools[user.pool], args) for user in plan.users}
         self.urls = {user.id: user.url for user in plan.users}
         self.usernames = {user.id: user.id for user in plan.users}
@@ -63,21 +76,36 @@ class FleetEnvironment(pulumi.ComponentResource):
             pulumi.Output.secret({user_id: stack.password for user_id, stack in users.items()}),
         )
         self.namespaces = {pool.name: pool.namespace for pool in plan.pools}
-        self.namespace_resources = tuple(pool.resource for pool in pools.values())
         self.retained = [
             *(item for pool in pools.values() for item in pool.retained),
             *(stack.retained for stack in users.values()),
         ]
         self.register_outputs({})
 
-    def _declare_pool(self, pool: PoolPlan, args: FleetEnvironmentArgs) -> PoolNamespace:
+    def _declare_certificate(self, plan: Plan) -> SelfSigned:
+        # Loads the SDK of the tls provider, which nothing else needs.
+        from components.tls import SelfSigned, SelfSignedArgs  # noqa: PLC0415
+
+        name = f"fleet-{plan.environment}"
+        # Release 0.1.0 made it elsewhere: a new authority would have to be trusted anew.
+        former = "opencode-fleet:services:CloudServices$opencode-fleet:tls:SelfSigned"
+        return SelfSigned(
+            name,
+            SelfSignedArgs(hosts=(f"*.{plan.access.domain}",)),
+            pulumi.ResourceOptions(parent=self, aliases=[pulumi.create_urn(name, former)]),
+        )
+
+    def _declare_pool(
+        self, pool: PoolPlan, args: FleetEnvironmentArgs, secrets: tuple[SharedSecret, ...]
+    ) -> PoolNamespace:
         return PoolNamespace(
             pool.name,
             PoolNamespaceArgs(
                 pool=pool,
                 # No secret: it only tells environments of one name apart.
                 identity=pulumi.Output.unsecret(args.seed.apply(identity_of)),
-                keeper=args.keeper,
+                secrets=secrets,
+                adopting=args.adopting,
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -96,7 +124,7 @@ class FleetEnvironment(pulumi.ComponentResource):
                 api_key=args.api_keys[user.api_key] if user.api_key else None,
                 namespace=pool.namespace,
                 ready=pool.ready,
-                keeper=args.keeper,
+                adopting=args.adopting,
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -1,4 +1,7 @@
-"""Where an environment runs: on a cluster that exists, or on one that the program makes."""
+"""Where an environment runs: on a cluster that exists, or on one that the program makes.
+
+Short because only here the choice is made which SDK is loaded.
+"""
 
 from __future__ import annotations
 

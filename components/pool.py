@@ -12,13 +12,19 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.bridge import declare
-from components.providers import kept_options
-from fleet.manifests.pool import pool_objects
+from components.providers import retained_options
+from fleet.manifests.pool import SharedSecret, pool_objects, pool_secret
 from fleet.manifests.types import Manifest
+from fleet.names import PULL_SECRET, SELF_SIGNED_SECRET
 from fleet.plan.environment import PoolPlan
 
-# A namespace takes every claim in it along, whatever is said of the claims.
-KEPT_KINDS = frozenset({"Namespace", "PersistentVolume", "PersistentVolumeClaim"})
+# Release 0.1.0 made these copies in components of their own: their former type and name.
+_FORMER_COPIES = {
+    SELF_SIGNED_SECRET: ("opencode-fleet:tls:SelfSigned", "certificate"),
+    PULL_SECRET: ("opencode-fleet:registry:PullSecret", "pull-secret"),
+}
+# The namespace is among them because deleting it would delete every claim in it.
+RETAINED_KINDS = frozenset({"Namespace", "PersistentVolume", "PersistentVolumeClaim"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +34,9 @@ class PoolNamespaceArgs:
     pool: PoolPlan
     identity: pulumi.Input[str]
     """Of the environment, which tells it from others of the same name."""
-    keeper: k8s.Provider
+    secrets: tuple[SharedSecret, ...] = ()
+    """What this pool gets a copy of: a certificate, a login."""
+    adopting: k8s.Provider
     """Adopts what an earlier deployment left behind."""
 
 
@@ -48,9 +56,10 @@ class PoolNamespace(pulumi.ComponentResource):
         self, name: str, args: PoolNamespaceArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("opencode-fleet:namespaces:PoolNamespace", name, None, opts)
-        pool, keeper = args.pool, args.keeper
+        pool, adopting = args.pool, args.adopting
         first, *others = pool_objects(pool, args.identity)
-        namespace = declare(f"{name}-namespace", first, kept_options(self, keeper))
+        others += [pool_secret(pool, shared) for shared in args.secrets]
+        namespace = declare(f"{name}-namespace", first, retained_options(self, adopting))
         self.resource = namespace
         self.namespace = namespace.urn.apply(lambda _: pool.namespace)
         made = [namespace]
@@ -59,7 +68,7 @@ class PoolNamespace(pulumi.ComponentResource):
                 declare(
                     f"{name}-{_role(manifest)}",
                     manifest,
-                    self._options(manifest, keeper),
+                    self._options(manifest, adopting, former_copies(pool, manifest)),
                     namespace=self.namespace if "namespace" in manifest["metadata"] else None,
                 )
             )
@@ -67,19 +76,34 @@ class PoolNamespace(pulumi.ComponentResource):
         self.retained = tuple(
             retained_name(manifest)
             for manifest in (first, *others)
-            if manifest["kind"] in KEPT_KINDS
+            if manifest["kind"] in RETAINED_KINDS
         )
         self.register_outputs({"namespace": self.namespace})
 
-    def _options(self, manifest: Manifest, keeper: k8s.Provider) -> pulumi.ResourceOptions:
+    def _options(
+        self, manifest: Manifest, adopting: k8s.Provider, aliases: list[pulumi.Output[str]]
+    ) -> pulumi.ResourceOptions:
         kind = manifest["kind"]
-        if kind in KEPT_KINDS:
-            return kept_options(self, keeper, claim=kind == "PersistentVolumeClaim")
-        return pulumi.ResourceOptions(parent=self)
+        if kind in RETAINED_KINDS:
+            return retained_options(self, adopting, claim=kind == "PersistentVolumeClaim")
+        return pulumi.ResourceOptions(parent=self, aliases=list(aliases))
 
 
 def _role(manifest: Manifest) -> str:
     return f"{manifest['kind'].lower()}-{manifest['metadata']['name']}"
+
+
+def former_copies(pool: PoolPlan, manifest: Manifest) -> list[pulumi.Output[str]]:
+    """Return the URN of a copied Secret in release 0.1.0, where the cloud's services made it.
+
+    Without it the copy would be made, refused because it is there, and the former one deleted.
+    """
+    former = _FORMER_COPIES.get(manifest["metadata"]["name"])
+    if manifest["kind"] != "Secret" or former is None:
+        return []
+    parents, role = former
+    kind = f"opencode-fleet:services:CloudServices${parents}$kubernetes:core/v1:Secret"
+    return [pulumi.create_urn(f"fleet-{pool.environment}-{role}-in-{pool.namespace}", kind)]
 
 
 def retained_name(manifest: Manifest) -> str:

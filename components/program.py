@@ -36,10 +36,11 @@ def declare_stack(
 ) -> None:
     """Declare an environment and export its outputs; raise RunError with every broken rule.
 
-    `folder` is where the stack file's paths start; the one to run in is the program's. `config` and `secret_keys` are the engine's,
-    with full keys. Of `variables`, the process's: `FLEET_IMAGE` names an image that the cluster
-    already holds and that is used instead of the stack file's; `FLEET_BUILD_NETWORK` is the network
-    of build steps on a Docker daemon without a bridge (`host`); a cloud reads its credentials.
+    `folder` is where the stack file's paths start; the one to run in is the program's. `config` and
+    `secret_keys` are the engine's, with full keys. Of `variables`, the process's: `FLEET_IMAGE`
+    names an image that the cluster already holds and that is used instead of the stack file's;
+    `FLEET_BUILD_NETWORK` is the network of build steps on a Docker daemon without a bridge
+    (`host`); a cloud reads its credentials.
     """
     try:
         environment = read_engine(name, folder, config, secret_keys)
@@ -59,14 +60,17 @@ def declare_stack(
         plan.environment,
         FleetEnvironmentArgs(
             plan=plan,
-            image=target.delivered(settings, image.reference),
+            image=target.image_reference(settings, image.reference),
             seed=sealed[SEED_KEY],
             api_keys=sealed,
-            keeper=providers.keeper,
+            secrets=target.secrets(sealed),
+            adopting=providers.adopting,
         ),
         pulumi.ResourceOptions(provider=providers.main),
     )
-    outputs = target.declare_services(providers, fleet, sealed)
+    outputs = target.declare_services(providers)
+    if fleet.authority is not None:
+        outputs["authority"] = fleet.authority
     for key in ("urls", "usernames", "passwords", "namespaces", "retained"):
         outputs[key] = getattr(fleet, key)
     for key, value in {**outputs, "imageRef": image.reference}.items():

@@ -1,7 +1,7 @@
 """The two Kubernetes providers of an environment, and the options of objects that hold data.
 
-The main provider refuses what already exists. The keeper adopts it, and is only for objects that
-outlive their deletion: namespaces, claims, static volumes. Leaves out: how a cluster is made.
+The main provider refuses what already exists. The adopting one takes it over, and is only for
+objects that are retained: namespaces, claims, static volumes. Leaves out: how a cluster is made.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-# Each would replace a claim. What stands in the cluster holds; the size may still grow.
-CLAIM_FIELDS_KEPT = (
+# A change of any of these would replace a claim, and with it all data. So the value in the cluster
+# holds, whatever the stack file says. The size is not among them: it may grow.
+FIXED_CLAIM_FIELDS = (
     "spec.storageClassName",
     "spec.volumeName",
     "spec.accessModes",
@@ -36,14 +37,15 @@ class KubernetesProviders:
     """The providers of one environment."""
 
     main: k8s.Provider
-    keeper: k8s.Provider
+    adopting: k8s.Provider
 
 
 def kubernetes_providers(access: ClusterApi) -> KubernetesProviders:
     """Make both providers."""
     return KubernetesProviders(
         main=_provider("kubernetes", access, adopts=False),
-        keeper=_provider("kubernetes-keeper", access, adopts=True),
+        # The name in every deployed state: another would move what holds data between providers.
+        adopting=_provider("kubernetes-keeper", access, adopts=True),
     )
 
 
@@ -64,13 +66,13 @@ def _provider(name: str, access: ClusterApi, *, adopts: bool) -> k8s.Provider:
     )
 
 
-def kept_options(
-    parent: pulumi.Resource, keeper: k8s.Provider, *, claim: bool = False
+def retained_options(
+    parent: pulumi.Resource, adopting: k8s.Provider, *, claim: bool = False
 ) -> pulumi.ResourceOptions:
     """Return the options of an object that stays in the cluster whatever Pulumi deletes."""
     return pulumi.ResourceOptions(
         parent=parent,
-        provider=keeper,
+        provider=adopting,
         retain_on_delete=True,
-        ignore_changes=list(CLAIM_FIELDS_KEPT) if claim else None,
+        ignore_changes=list(FIXED_CLAIM_FIELDS) if claim else None,
     )

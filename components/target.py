@@ -1,6 +1,7 @@
 """The place where an environment runs: what the program may ask of it, and the plainest one.
 
-Leaves out: Alibaba Cloud (`cloud_target`) and which of them it is (`placement`).
+Leaves out: Alibaba Cloud (`cloud_target`) and which of them it is (`placement`). Short because
+Alibaba Cloud's target builds on it and must not load `placement`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import Any
 
 import pulumi
 
-from components.environment import FleetEnvironment
 from components.providers import ClusterApi, KubernetesProviders
+from fleet.manifests.pool import SharedSecret
 from fleet.stackfile.image import Image
 
 Sealed = Mapping[str, pulumi.Output[str]]
@@ -24,14 +25,17 @@ class Target:
     def __init__(self, api: ClusterApi) -> None:
         self.api = api
 
-    def delivered(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
+    def image_reference(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
         """Return the image reference, once the cluster can have the image."""
         del image
         return reference
 
-    def declare_services(
-        self, providers: KubernetesProviders, fleet: FleetEnvironment, sealed: Sealed
-    ) -> dict[str, Any]:
+    def secrets(self, sealed: Sealed) -> tuple[SharedSecret, ...]:
+        """Return what every pool gets a copy of so that nodes can pull."""
+        del sealed
+        return ()
+
+    def declare_services(self, providers: KubernetesProviders) -> dict[str, Any]:
         """Declare what the cluster needs beside the workspaces; return the stack outputs of it."""
-        del providers, fleet, sealed
+        del providers
         return {}

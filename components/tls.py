@@ -1,6 +1,7 @@
 """Certificates for the workspaces: self-signed, or cert-manager with Let's Encrypt.
 
-Leaves out: a certificate of your own (`access.tls: secret`), which only has to lie in the cluster.
+Leaves out: a certificate of your own (`access.tls: secret`), which only has to lie in the cluster,
+and the copies of a certificate in the pools' namespaces (`pool`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import pulumi_kubernetes as k8s
 import pulumi_tls as tls
 
 from fleet.alicloud.config_access import Certificates
+from fleet.manifests.pool import SharedSecret
+from fleet.manifests.user import secret_text
+from fleet.names import SELF_SIGNED_SECRET
 
-SELF_SIGNED_SECRET = "fleet-self-signed"  # noqa: S105  (an object's name)
 _DAY = 24
 _AUTHORITY_HOURS = 10 * 365 * _DAY
 # Browsers refuse server certificates that live longer than 398 days.
@@ -25,11 +28,9 @@ _LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SelfSignedArgs:
-    """For which hosts, and in which namespaces the Secret is needed."""
+    """For which hosts."""
 
     hosts: tuple[str, ...]
-    namespaces: tuple[str, ...]
-    secret_name: str = SELF_SIGNED_SECRET
 
 
 class SelfSigned(pulumi.ComponentResource):
@@ -37,6 +38,8 @@ class SelfSigned(pulumi.ComponentResource):
 
     authority: pulumi.Output[str]
     """The authority's certificate (PEM), for users to trust."""
+    secret: SharedSecret
+    """The certificate with its key, for every pool."""
 
     def __init__(
         self, name: str, args: SelfSignedArgs, opts: pulumi.ResourceOptions | None = None
@@ -71,17 +74,15 @@ class SelfSigned(pulumi.ComponentResource):
             early_renewal_hours=_RENEWAL_HOURS,
             opts=child,
         )
-        for namespace in args.namespaces:
-            k8s.core.v1.Secret(
-                f"{name}-certificate-in-{namespace}",
-                metadata={"name": args.secret_name, "namespace": namespace},
-                type="kubernetes.io/tls",
-                string_data={
-                    "tls.crt": pulumi.Output.concat(certificate.cert_pem, root.cert_pem),
-                    "tls.key": key.private_key_pem,
-                },
-                opts=child,
-            )
+        chain = pulumi.Output.concat(certificate.cert_pem, root.cert_pem)
+        self.secret = SharedSecret(
+            name=SELF_SIGNED_SECRET,
+            type="kubernetes.io/tls",
+            data={
+                "tls.crt": pulumi.Output.secret(chain).apply(secret_text),
+                "tls.key": pulumi.Output.secret(key.private_key_pem).apply(secret_text),
+            },
+        )
         self.authority = pulumi.Output.unsecret(root.cert_pem)
         self.register_outputs({"authority": self.authority})
 
@@ -114,7 +115,7 @@ class CertManager(pulumi.ComponentResource):
             repository_opts={"repo": "https://charts.jetstack.io"},
             namespace="cert-manager",
             create_namespace=True,
-            # Certificates outlive an uninstalled chart.
+            # Kinds that go with the chart would take every certificate along.
             values={"crds": {"enabled": True, "keep": True}},
             opts=child,
         )

@@ -14,7 +14,7 @@ import pulumi_kubernetes as k8s
 
 from components.bridge import declare
 from components.pool import retained_name
-from components.providers import kept_options
+from components.providers import retained_options
 from fleet.manifests.runtime import RuntimeInputs
 from fleet.manifests.user import secret_text, user_objects
 from fleet.names import API_KEY_KEY, PASSWORD_KEY
@@ -48,7 +48,7 @@ class UserStackArgs:
     """Name of the user's namespace, once it exists."""
     ready: pulumi.Input[str]
     """The same name, once all that the pod mounts and that confines it exists."""
-    keeper: k8s.Provider
+    adopting: k8s.Provider
     """Adopts the claim of a user who comes back."""
 
 
@@ -72,7 +72,7 @@ class UserStack(pulumi.ComponentResource):
             declare(
                 f"{name}-claim",
                 claim,
-                kept_options(self, args.keeper, claim=True),
+                retained_options(self, args.adopting, claim=True),
                 args.namespace,
             ),
         ]
@@ -81,8 +81,8 @@ class UserStack(pulumi.ComponentResource):
             declare(
                 f"{name}-{_ROLES[manifest['kind']]}",
                 manifest,
-                # The pod names Secret and claim, which is no edge. One that starts before the
-                # Secret holds the new password serves the old one until its next restart.
+                # Pulumi sees no dependency, for the pod only names the Secret and the claim. A pod
+                # that starts before the Secret is updated would keep the old password.
                 pulumi.ResourceOptions(parent=self, depends_on=made if runtime else None),
                 args.ready if runtime else args.namespace,
             )

@@ -30,7 +30,7 @@ ADDONS = MappingProxyType(
         "ack-node-problem-detector": "",
     }
 )
-# Unasked, ACK installs these: billed, or replaced by what `addons` installs.
+# ACK installs these unless told not to. They cost money, or do what `addons` installs better.
 _UNWANTED = ("nginx-ingress-controller", "arms-prometheus", "alb-ingress-controller")
 
 
@@ -100,7 +100,7 @@ class Ack(pulumi.ComponentResource):
             control_plane_log_components=list(wanted.log_components),
             control_plane_log_ttl=str(wanted.log_days),
             audit_log_config={"enabled": wanted.audit_log},
-            # Else certificates would be written to files beside the program.
+            # Without it the provider writes certificates to files beside the program.
             skip_set_certificate_authority=True,
             deletion_protection=args.production,
             delete_options=[

@@ -13,7 +13,11 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_alicloud as alicloud
 
-from components.alicloud.found_network import found_address, found_security_group, found_switches
+from components.alicloud.existing_network import (
+    existing_address,
+    existing_security_group,
+    existing_switches,
+)
 from fleet.alicloud.config_network import ReusedNetwork
 from fleet.alicloud.network_plan import Opening, SwitchPlan
 
@@ -112,11 +116,11 @@ class Network(pulumi.ComponentResource):
 
     def _find(self, reuse: ReusedNetwork) -> None:
         invoke = pulumi.InvokeOutputOptions(parent=self)
-        found = found_switches(reuse, self._args.zones, invoke)
+        existing = existing_switches(reuse, self._args.zones, invoke)
         self.vpc_id = pulumi.Output.from_input(reuse.vpc_id)
-        self.vpc_cidr = found.vpc_cidr
-        self.node_switch_ids = found.node_switch_ids
-        self.pod_switch_ids = found.pod_switch_ids
+        self.vpc_cidr = existing.vpc_cidr
+        self.node_switch_ids = existing.node_switch_ids
+        self.pod_switch_ids = existing.pod_switch_ids
 
     def _declare_entrance(self, wanted: EntranceArgs) -> Entrance:
         group_id = self._security_group(wanted.openings)
@@ -126,14 +130,14 @@ class Network(pulumi.ComponentResource):
         else:
             invoke = pulumi.InvokeOutputOptions(parent=self)
             address_id = pulumi.Output.from_input(wanted.address_id)
-            address = found_address(wanted.address_id, invoke)
+            address = existing_address(wanted.address_id, invoke)
         return Entrance(security_group_id=group_id, address_id=address_id, address=address)
 
     def _security_group(self, openings: tuple[Opening, ...]) -> pulumi.Output[str]:
         args, name = self._args, self._name
         if args.reuse is not None and args.reuse.security_group_id is not None:
             invoke = pulumi.InvokeOutputOptions(parent=self)
-            return found_security_group(args.reuse, invoke)
+            return existing_security_group(args.reuse, invoke)
         group = alicloud.ecs.SecurityGroup(
             f"{name}-group",
             security_group_name=name,
@@ -167,7 +171,8 @@ class Network(pulumi.ComponentResource):
             f"{self._name}-{role}",
             address_name=f"{self._name}-{role}",
             bandwidth=str(bandwidth),
-            # The pair that accounts of both sites take; any change of it is another address.
+            # Accounts of the Chinese and of the international site both accept this pair. Another
+            # pair would replace the address.
             internet_charge_type="PayByTraffic",
             payment_type="PayAsYouGo",
             deletion_protection=self._args.protect,

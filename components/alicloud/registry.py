@@ -1,22 +1,18 @@
-"""How the runtime image reaches the nodes: a repository with a pull secret, or a copy over SSH.
+"""How the runtime image reaches the nodes: a repository, or a copy over SSH.
 
-Leaves out: building and pushing (`image`).
+Leaves out: building and pushing (`image`), the login to pull with (`pull_secret`).
 """
 
 from __future__ import annotations
 
-import json
-from base64 import b64encode
 from dataclasses import dataclass
 from importlib.resources import files
 
 import pulumi
 import pulumi_alicloud as alicloud
 import pulumi_command as command
-import pulumi_kubernetes as k8s
 
 from fleet.alicloud.config_access import AcrInstance
-from fleet.names import PULL_SECRET
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,40 +52,6 @@ class Repository(pulumi.ComponentResource):
         )
         self.path = pulumi.Output.concat(namespace.name, "/", repository.name)
         self.register_outputs({"path": self.path})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PullSecretArgs:
-    """Who pulls from where, and in which namespaces."""
-
-    server: str
-    username: str
-    password: pulumi.Input[str]
-    namespaces: tuple[str, ...]
-
-
-class PullSecret(pulumi.ComponentResource):
-    """The nodes' login at the registry, once a namespace."""
-
-    secret_name: str
-    """The Secret's name in every namespace."""
-
-    def __init__(
-        self, name: str, args: PullSecretArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        super().__init__("opencode-fleet:registry:PullSecret", name, None, opts)
-        self.secret_name = PULL_SECRET
-        password = pulumi.Output.secret(args.password)
-        login = password.apply(lambda known: docker_login(args.server, args.username, known))
-        for namespace in args.namespaces:
-            k8s.core.v1.Secret(
-                f"{name}-pull-secret-in-{namespace}",
-                metadata={"name": PULL_SECRET, "namespace": namespace},
-                type="kubernetes.io/dockerconfigjson",
-                string_data={".dockerconfigjson": login},
-                opts=pulumi.ResourceOptions(parent=self),
-            )
-        self.register_outputs({"secretName": self.secret_name})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,10 +98,3 @@ class ImageCopy(pulumi.ComponentResource):
         waited = pulumi.Output.all(image=args.image, copied=copied.stdout)
         self.image = waited.apply(lambda known: known["image"])
         self.register_outputs({"image": self.image})
-
-
-def docker_login(server: str, username: str, password: str) -> str:
-    """Return a Docker configuration with one login."""
-    token = b64encode(f"{username}:{password}".encode()).decode()
-    login = {"username": username, "password": password, "auth": token}
-    return json.dumps({"auths": {server: login}})

@@ -19,12 +19,13 @@ from components.alicloud.managed_cluster import ManagedCluster
 from components.alicloud.provider import cloud_provider
 from components.alicloud.registry import ImageCopy, ImageCopyArgs
 from components.alicloud.services import CloudServices, CloudServicesArgs
-from components.environment import FleetEnvironment
 from components.providers import ClusterApi, KubernetesProviders
+from components.pull_secret import pull_secret
 from components.target import Sealed, Target
 from fleet.alicloud.config import AckCluster, VmCluster
 from fleet.alicloud.credentials import credentials_problem
-from fleet.alicloud.machine_plan import kept
+from fleet.alicloud.machine_plan import retained
+from fleet.manifests.pool import SharedSecret
 from fleet.stackfile.config import StackConfig, TlsMode
 from fleet.stackfile.image import Image, ImageMode
 
@@ -72,34 +73,31 @@ class CloudTarget(Target):
         self._made, self._addons = made, addons
         super().__init__(ClusterApi(identifier=made.identifier, kubeconfig=made.kubeconfig))
 
-    def declare_services(
-        self, providers: KubernetesProviders, fleet: FleetEnvironment, sealed: Sealed
-    ) -> dict[str, Any]:
-        """Declare certificates, logins and (on ACK) volumes and ingress; return the outputs."""
+    def secrets(self, sealed: Sealed) -> tuple[SharedSecret, ...]:
+        """Return the login at the registry that the stack file names."""
         registry = self._cluster.registry
-        services = CloudServices(
+        if registry is None:
+            return ()
+        password = sealed[registry.password_secret]
+        return (pull_secret(registry.server, registry.username, password),)
+
+    def declare_services(self, providers: KubernetesProviders) -> dict[str, Any]:
+        """Declare cert-manager and (on ACK) volumes and ingress; return the outputs."""
+        access = self._config.access
+        CloudServices(
             self._name,
             CloudServicesArgs(
                 cluster=self._cluster,
                 addons=self._addons,
-                tls=self._config.access.tls.value,
-                hosts=_hosts(self._config),
-                namespaces=tuple(fleet.namespaces.values()),
-                issuer=self._config.access.cluster_issuer,
-                registry_password=sealed[registry.password_secret] if registry else None,
+                issuer=access.cluster_issuer if access.tls is TlsMode.CERT_MANAGER else None,
             ),
-            pulumi.ResourceOptions(
-                providers=[providers.main],
-                # Certificates and logins go into namespaces that they only name.
-                depends_on=list(fleet.namespace_resources),
-            ),
+            pulumi.ResourceOptions(providers=[providers.main]),
         )
         return {
             "address": self._made.address,
             "domain": self._made.domain,
             "kubeconfig": self._made.kubeconfig,
-            "kept": list(kept(self._cluster)),
-            "authority": services.authority,
+            "retainedInCloud": list(retained(self._cluster)),
             **self._made.reports,
         }
 
@@ -114,7 +112,7 @@ class MachineTarget(CloudTarget):
         # k3s brings its volumes and its ingress controller along.
         super().__init__(name, config, cluster, machine.made, addons=None)
 
-    def delivered(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
+    def image_reference(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
         """Return the image reference; an unpushed image is carried to the machine first."""
         if image.mode is not ImageMode.DAEMON or image.push:
             return reference
@@ -127,11 +125,9 @@ class MachineTarget(CloudTarget):
         )
         return ImageCopy(self._name, copy).image
 
-    def declare_services(
-        self, providers: KubernetesProviders, fleet: FleetEnvironment, sealed: Sealed
-    ) -> dict[str, Any]:
-        """Declare certificates and logins; return the outputs, the login key among them."""
-        outputs = super().declare_services(providers, fleet, sealed)
+    def declare_services(self, providers: KubernetesProviders) -> dict[str, Any]:
+        """Declare cert-manager; return the outputs, the login key among them."""
+        outputs = super().declare_services(providers)
         return outputs | {"loginKey": self._machine.login_key}
 
 

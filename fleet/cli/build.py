@@ -10,9 +10,16 @@ import typer
 
 from fleet import __version__
 from fleet.cli.options import Stack
-from fleet.cli.shell import ensured_passphrase, read_environment, reported, say, warn
+from fleet.cli.shell import (
+    docker_of,
+    ensured_passphrase,
+    read_environment,
+    reported,
+    say,
+    warn,
+)
 from fleet.errors import InputError, Problem
-from fleet.images.build import build, find_docker, prune, push
+from fleet.images.build import build, prune, push
 from fleet.images.tags import image_tags, resolve_image
 from fleet.stackfile.image import ImageMode
 from fleet.stackfile.seal_file import seal_into
@@ -46,7 +53,7 @@ def image_build(
         if image.mode not in (ImageMode.DAEMON, ImageMode.BUILDKIT):
             rule, change = "this mode builds nothing", "use mode: daemon"
             raise InputError([Problem("image.mode", image.mode, rule, change)])
-        docker = find_docker(docker_host)
+        docker = docker_of(docker_host)
         warn("image: building takes minutes the first time, seconds when nothing changed")
         context = environment.folder / "image"
         tags, built = build(docker, image, context, base=base, network=network)
@@ -72,7 +79,7 @@ def image_prune(stack: Stack = "dev", docker_host: Host = None) -> None:
         image = environment.config.image
         tags = image_tags(image, environment.folder / "image", __version__)
         keep = (tags.source, tags.lock, tags.version)
-        removed = prune(find_docker(docker_host), image, keep)
+        removed = prune(docker_of(docker_host), image, keep)
         say(
             f"removed {len(removed)} images: {', '.join(removed) or 'none'}; cache older than a day"
         )

@@ -9,8 +9,8 @@ import typer
 
 from fleet.alicloud.config import AckCluster, VmCluster
 from fleet.alicloud.cost import cost_report
-from fleet.alicloud.cost_text import cost_json, cost_text
 from fleet.alicloud.ram_policy import ram_policy
+from fleet.cli.cost_text import cost_json, cost_text
 from fleet.cli.options import Json, Stack
 from fleet.cli.shell import read_environment, reported, say
 from fleet.errors import InputError, Problem

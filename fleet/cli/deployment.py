@@ -5,7 +5,6 @@ Owns: how each of them is found and opened. Leaves out: what is done with them (
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import tempfile
@@ -22,12 +21,13 @@ from fleet.cli.shell import (
     ensured_passphrase,
     interactive,
     passphrase,
+    process_variables,
     say,
     warn,
 )
 from fleet.cluster.client import Cluster
 from fleet.cluster.report import Progress
-from fleet.engine.deploy import Found
+from fleet.engine.deploy import Before
 from fleet.engine.program import ROOT, inline_program
 from fleet.engine.progress import EngineWatch
 from fleet.engine.seed import Origin, Seed, choose_seed, remember_seed
@@ -87,9 +87,9 @@ class Deployment:
             plan=make_plan(environment),
             place=Place(name=environment.name, file=file, project=ROOT),
             secrets_provider=None if provider in (None, "passphrase") else str(provider),
-            settings=engine_settings(os.environ),
+            settings=engine_settings(process_variables()),
             context=context,
-            image=image or os.environ.get("FLEET_IMAGE") or None,
+            image=image or process_variables().get("FLEET_IMAGE") or None,
             verbose=verbose,
         )
 
@@ -100,10 +100,10 @@ class Deployment:
             yield stack
 
     @contextmanager
-    def trial(self, stack: EngineStack, found: Found) -> Generator[EngineStack]:
+    def trial(self, stack: EngineStack, before: Before) -> Generator[EngineStack]:
         """Yield a stack to look at; of one that is not there yet, or has no seed, it is a copy."""
-        sealed = found.seed.origin is Origin.STACK_FILE
-        if found.state is not None and sealed:
+        sealed = before.seed.origin is Origin.STACK_FILE
+        if before.state is not None and sealed:
             yield stack
             return
         if self.secrets_provider is not None and not sealed:
@@ -112,24 +112,24 @@ class Deployment:
             file = Path(name) / self.place.file.name
             shutil.copyfile(self.place.file, file)
             if not sealed:
-                self._seal(file, found.seed)
+                self._seal(file, before.seed)
             settings = self.settings
-            if found.state is None:
+            if before.state is None:
                 state = {BACKEND: f"file://{name}"}
                 settings = replace(settings, variables={**settings.variables, **state})
             with self._open(replace(self.place, file=file), settings) as trial:
-                if found.state is None:
+                if before.state is None:
                     trial.create(self.secrets_provider)
                 yield trial
 
     @contextmanager
     def _open(self, place: Place, settings: EngineSettings) -> Generator[EngineStack]:
-        with engine_stack(place, settings, find_engine(os.environ), warn) as stack:
+        with engine_stack(place, settings, find_engine(process_variables()), warn) as stack:
             yield stack
 
     def program(self) -> Program:
         """Return the program that the engine is to run."""
-        variables = dict(os.environ)
+        variables = dict(process_variables())
         if self.image is not None:
             variables["FLEET_IMAGE"] = self.image
         return inline_program(self.environment.folder, variables)
@@ -234,7 +234,7 @@ class Deployment:
 
     def print_variables(self) -> None:
         """Print what a shell needs for plain `pulumi` on the same stack."""
-        variables = {**self.settings.variables, **find_engine(os.environ).variables}
+        variables = {**self.settings.variables, **find_engine(process_variables()).variables}
         if self.image is not None:
             variables["FLEET_IMAGE"] = self.image
         for name, value in sorted(variables.items()):
@@ -244,8 +244,8 @@ class Deployment:
 def _kubeconfig_of(stack: EngineStack) -> str | None:
     if stack.state() is None:
         return None
-    found = stack.outputs().get("kubeconfig")
-    return found if isinstance(found, str) else None
+    kubeconfig = stack.outputs().get("kubeconfig")
+    return kubeconfig if isinstance(kubeconfig, str) else None
 
 
 def asked(question: str) -> bool:

@@ -1,4 +1,7 @@
-"""Options that several commands take, each worded once."""
+"""Options that several commands take, each worded once.
+
+Short because it is a list, apart so that the command modules need not import one another.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """What the commands share: reading the environment, the cluster to talk to, printing, exit codes.
 
-The only module of the command line that reads environment variables or writes to the terminal.
+The only module of the command line that reads environment variables (checked: tests/house) or
+writes to the terminal.
 """
 
 from __future__ import annotations
@@ -17,14 +18,13 @@ from typing import Any
 from fleet.cluster.client import Cluster
 from fleet.engine import settings
 from fleet.errors import FleetError, InputError, Problem
+from fleet.images.build import Docker, find_docker
 from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.reading import Environment, load
 from fleet.stackfile.unsealing import unseal
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 _GC_THRESHOLD = 100_000
-# The narrowest last column of a table; a terminal without room for it wraps the lines itself.
-_FOLDED = 20
 
 
 def say(text: str, *, now: bool = False) -> None:
@@ -47,32 +47,10 @@ def say_json(value: Mapping[str, Any]) -> None:
 
 def say_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: plain columns into a pipe; for a person the last one folds to the terminal."""
-    lines = [head, *rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-    if sys.stdout.isatty():
-        _show_table(head, rows, sum(widths[:-1]) + 2 * len(widths))
-        return
-    for line in lines:
-        cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-        say("  ".join(cells).rstrip())
+    from fleet.cli.tables import table_lines  # noqa: PLC0415 - few commands print one
 
-
-def _show_table(head: Sequence[str], rows: Sequence[Sequence[str]], fixed: int) -> None:
-    # Half a second to import, and a pipe needs none of it.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in head[:-1]:
-        # A link that is cut or folded cannot be opened.
-        table.add_column(Text(title), no_wrap=True)
-    table.add_column(Text(head[-1]), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console = Console()
-    console.width = max(console.width, fixed + _FOLDED)
-    console.print(table)
+    for line in table_lines(rows, head, person=sys.stdout.isatty()):
+        say(line)
 
 
 @contextmanager
@@ -141,6 +119,16 @@ def passphrase() -> str | None:
 def ensured_passphrase() -> str:
     """Return the passphrase to seal with; one is made and kept where there is none yet."""
     return settings.ensure_passphrase(os.environ)
+
+
+def process_variables() -> Mapping[str, str]:
+    """Return the environment variables, for what is told by them: the engine, a cloud's SDK."""
+    return os.environ
+
+
+def docker_of(host: str | None = None) -> Docker:
+    """Return the Docker daemon to build with; FLEET_DOCKER names a command to prefer."""
+    return find_docker(host, os.environ.get("FLEET_DOCKER"))
 
 
 def cluster_of(

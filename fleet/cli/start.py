@@ -1,4 +1,4 @@
-"""The entry of the `fleet` command, a file of its own because it must run before any other import.
+"""The entry of the `fleet` command. Short because it must run before any other import.
 
 Where Python is told to keep no compiled modules (PYTHONDONTWRITEBYTECODE, as in many containers),
 each run would compile every library anew: half of a short run's time. They are kept in the user's

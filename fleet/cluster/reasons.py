@@ -3,7 +3,8 @@
 Pure: objects as the API returns them in, one line out. Only pods of the template that the
 Deployment asks for now are judged, so that a corrected file is not blamed for what its predecessor
 did. What pods, registries and schedulers say is data: one bounded line, escaped. Leaves out:
-asking, and how long each reason is waited for (`waiting`).
+asking, and how long each reason is waited for (`waiting`). Long because one judgement looks at five
+kinds of objects, and which reason comes before which is seen only side by side.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ _VOLUME_EVENTS = frozenset({"FailedAttachVolume", "FailedMount", "FailedMapVolum
 _CLAIM_EVENTS = frozenset({"ProvisioningFailed", "FailedBinding"})
 _EVENT_NOT_FOUND = re.compile(r'\b(?:secret|configmap)s? "[^"]+" not found', re.IGNORECASE)
 _QUOTA = re.compile(r"exceeded quota: (?P<name>[^,]+), (?P<figures>.*)", re.DOTALL)
-# What follows the scheduler's own sentence repeats it.
+# The scheduler repeats its sentence in what follows.
 _PREEMPTION = re.compile(r"\s*(?:no new claims to deallocate,\s*)?preemption:.*", re.DOTALL)
-# What each layer says before the one that knows.
+# kubelet, containerd and runc each put words of their own before the cause.
 _LAYERS = re.compile(r"^.*unable to start container process: (?:error during [^:]*: )?", re.DOTALL)
 _PROBE_ADDRESS = re.compile(r'Get "[^"]*": (?:dial tcp \S+: (?:connect: )?)?')
 _NO_CLASS = re.compile(r"storageclass\S* \"[^\"]*\" not found|no storage class is set")
@@ -180,7 +181,7 @@ def _not_made(deployment: Live) -> Reason | None:
 def _refused(message: str) -> Reason:
     quota = _QUOTA.search(message)
     if quota is not None:
-        # The pod's random name before it would make fifty equal reasons fifty different ones.
+        # Without the pod's random name, so that fifty users with this reason are told in one line.
         text = f"quota {quota['name']} is used up: {quota['figures']}"
         return Reason(kind=Kind.QUOTA, text=safe(text))
     words = re.sub(r'^.*?" is forbidden: ', "", message, count=1, flags=re.DOTALL)
@@ -256,9 +257,9 @@ class _Judged:
         status = _part(self._pod, "status")
         for first, key in ((True, "initContainerStatuses"), (False, "containerStatuses")):
             for state in _list(status, key):
-                found = self._waiting(state) or self._ended(state, first=first)
-                if found is not None:
-                    return found
+                reason = self._waiting(state) or self._ended(state, first=first)
+                if reason is not None:
+                    return reason
         return None
 
     def _waiting(self, state: Live) -> Reason | None:

@@ -2,8 +2,8 @@
 
 A user of a runtime decides what its log and its programs print. Shown as it is, an escape sequence
 could rewrite what the operator's terminal shows, or type for them. Owns: how such text is bounded
-and escaped. Leaves out: what is asked and where it is printed. Short, and alone: everything that
-prints a pod's words needs it and nothing else.
+and escaped. Leaves out: what is asked and where it is printed. Short
+because everything that prints a pod's words needs it and nothing else.
 """
 
 from __future__ import annotations

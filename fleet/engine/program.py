@@ -1,4 +1,7 @@
-"""The Pulumi program, run in this process when the engine calls for it."""
+"""The Pulumi program, run in this process when the engine calls for it.
+
+Short because the program itself is `components.program`, which plain Pulumi runs too.
+"""
 
 from __future__ import annotations
 

@@ -50,23 +50,24 @@ class Docker:
         return self.run("image", "inspect", reference).returncode == 0
 
 
-def find_docker(host: str | None = None) -> Docker:
+def find_docker(host: str | None = None, preferred: str | None = None) -> Docker:
     """Return the docker command to build with; raise ClusterError when it or its daemon is away.
 
-    Since Docker 23 BuildKit comes with the buildx plugin, before it was part of the command; a
-    machine can have both, so the first command that has it is taken, else the classic builder.
+    `preferred` is the path of one to take before those that are found. Since Docker 23 BuildKit
+    comes with the buildx plugin, before it was part of the command; a machine can have both, so the
+    first command that has it is taken, else the classic builder.
     """
-    names = (os.environ.get("FLEET_DOCKER"), shutil.which("docker"), "/usr/bin/docker")
+    names = (preferred, shutil.which("docker"), "/usr/bin/docker")
     programs = [name for name in dict.fromkeys(names) if name and Path(name).exists()]
     if not programs:
         raise ClusterError("docker: not found: no such program on PATH: install Docker")
-    found = [Docker(program=name, host=host) for name in programs]
-    reply = found[0].run("version", "--format", "{{.Server.Version}}")
+    candidates = [Docker(program=name, host=host) for name in programs]
+    reply = candidates[0].run("version", "--format", "{{.Server.Version}}")
     if reply.returncode != 0:
         lines = reply.stderr.strip().splitlines() or ["no answer"]
         raise ClusterError(f"docker: no daemon answers ({lines[-1]}): start it, or set DOCKER_HOST")
-    with_buildkit = [docker for docker in found if _has_buildkit(docker)]
-    return with_buildkit[0] if with_buildkit else replace(found[0], buildkit=False)
+    with_buildkit = [docker for docker in candidates if _has_buildkit(docker)]
+    return with_buildkit[0] if with_buildkit else replace(candidates[0], buildkit=False)
 
 
 def _has_buildkit(docker: Docker) -> bool:

@@ -5,15 +5,18 @@ Leaves out: network rules (`policies`), the users' objects (`user`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from fleet.manifests.policies import AGENT_CONTROL, network_policies
 from fleet.manifests.types import (
     Claim,
     ConfigMap,
+    Input,
     Manifest,
     Metadata,
-    PassedOn,
     Role,
     RoleBinding,
+    Secret,
     ServiceAccount,
     Spec,
 )
@@ -26,11 +29,11 @@ from fleet.stackfile.storage import SharedClaim
 SHARED_CLAIM = "workspaces"
 MANAGED_CONFIG_FILE = "opencode.json"
 RETAINED = {RETAIN: "true"}
-# Claims of former users stay and count; pods and the like exist once a user, twice in passing.
+# Claims of former users are retained and count. Of all else a user has one, for moments two.
 _CLAIMS_A_POOL = 5 * MAX_USERS_A_POOL
 
 
-def pool_objects(pool: PoolPlan, identity: PassedOn | None = None) -> list[Manifest]:
+def pool_objects(pool: PoolPlan, identity: Input | None = None) -> list[Manifest]:
     """Return every object of a pool in the order they must be made; the namespace is first.
 
     `identity` is the environment's, where its seed is at hand.
@@ -57,7 +60,7 @@ def _metadata(pool: PoolPlan, name: str) -> Metadata:
     }
 
 
-def namespace(pool: PoolPlan, identity: PassedOn | None = None) -> Manifest:
+def namespace(pool: PoolPlan, identity: Input | None = None) -> Manifest:
     """Return the pool's namespace; Pod Security `restricted` is enforced in it."""
     identified = RETAINED if identity is None else {**RETAINED, IDENTITY: identity}
     restricted = {
@@ -71,6 +74,27 @@ def namespace(pool: PoolPlan, identity: PassedOn | None = None) -> Manifest:
             "labels": {**pool_labels(pool.environment, pool.name), **restricted},
             "annotations": identified,
         },
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SharedSecret:
+    """A Secret that every pool has a copy of: pods and Ingresses reach those beside them alone."""
+
+    name: str
+    type: str
+    data: dict[str, Input] = field(repr=False)
+    """In base64."""
+
+
+def pool_secret(pool: PoolPlan, shared: SharedSecret) -> Secret:
+    """Return a pool's copy of a Secret."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(pool, shared.name),
+        "type": shared.type,
+        "data": shared.data,
     }
 
 

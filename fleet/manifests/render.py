@@ -19,6 +19,7 @@ from fleet.manifests.yaml_block import documents
 from fleet.names import API_KEY_KEY, PASSWORD_KEY, SEED_KEY
 from fleet.plan.environment import Plan, UserPlan, fingerprint
 from fleet.plan.passwords import identity_of, user_password
+from fleet.stackfile.config import TlsMode
 from fleet.values.secrecy import missing_seed
 
 MARK = "# Written by fleet render; edits are lost.\n"
@@ -41,8 +42,12 @@ def rendered_files(plan: Plan, inputs: RenderInputs) -> dict[str, list[Manifest]
 
     They are the objects that Pulumi sends, less the data of Secrets where it is not asked for. Of a
     stack file without a seed, whoever fills the Secrets decides the passwords; asked for, that data
-    cannot be written: raises InputError.
+    cannot be written: raises InputError. So does a certificate that only an update makes.
     """
+    if plan.access.tls is TlsMode.SELF_SIGNED:
+        rule = "the certificate is made by an update, and stands in no rendered file"
+        change = "use tls: secret or certManager, or deploy with `fleet up`"
+        raise InputError([Problem("access.tls", "selfSigned", rule, change)])
     seed = inputs.secrets.get(SEED_KEY)
     if seed is None and inputs.with_secrets:
         raise InputError([missing_seed()])

@@ -14,7 +14,7 @@ from fleet.manifests.types import (
     Container,
     Deployment,
     EnvVar,
-    PassedOn,
+    Input,
     Probe,
     Resources,
     Volume,
@@ -49,14 +49,14 @@ _CONTAINER_SECURITY: dict[str, Any] = {
 class RuntimeInputs:
     """What a user's objects take from outside the plan."""
 
-    image: PassedOn
+    image: Input
     """Reference of the runtime image."""
     pull_secret: str | None = None
-    secret_data: dict[str, PassedOn] | None = field(default=None, repr=False)
+    secret_data: dict[str, Input] | None = field(default=None, repr=False)
     """Data of the user's Secret in base64; None leaves it out."""
-    password_fingerprint: PassedOn = ""
+    password_fingerprint: Input = ""
     """Changes with the password, so that the pod restarts and asks for the new one."""
-    api_key_fingerprint: PassedOn = ""
+    api_key_fingerprint: Input = ""
     """Changes with the model API key, so that the pod restarts and reads the new one."""
 
 
@@ -112,11 +112,11 @@ def deployment(user: UserPlan, inputs: RuntimeInputs) -> Deployment:
 
 
 def _annotations(user: UserPlan) -> dict[str, str]:
-    found = {USER_ID: user.id, PROFILE: user.profile_name}
-    return found | ({DISPLAY_NAME: user.display_name} if user.display_name else {})
+    annotations = {USER_ID: user.id, PROFILE: user.profile_name}
+    return annotations | ({DISPLAY_NAME: user.display_name} if user.display_name else {})
 
 
-def _init_container(user: UserPlan, image: PassedOn, mounts: list[VolumeMount]) -> Container:
+def _init_container(user: UserPlan, image: Input, mounts: list[VolumeMount]) -> Container:
     """Lay the skeleton of /app once, and the mount points of the scenes at every start."""
     return {
         "name": "lay-skeleton",
@@ -136,7 +136,7 @@ def _is_scene(mount: VolumeMount) -> bool:
     return mount["name"].startswith("scene-") or mount.get("readOnly", False)
 
 
-def _container(user: UserPlan, image: PassedOn, mounts: list[VolumeMount]) -> Container:
+def _container(user: UserPlan, image: Input, mounts: list[VolumeMount]) -> Container:
     return {
         "name": "opencode",
         "image": image,
@@ -166,7 +166,7 @@ def _probe(*, period: int, timeout: int, failures: int) -> Probe:
 
 
 def _environment(user: UserPlan) -> list[EnvVar]:
-    found: list[EnvVar] = [
+    variables: list[EnvVar] = [
         {"name": "OPENCODE_SERVER_USERNAME", "value": user.id},
         {
             "name": "OPENCODE_SERVER_PASSWORD",
@@ -175,8 +175,8 @@ def _environment(user: UserPlan) -> list[EnvVar]:
     ]
     if user.api_key is not None:
         key = {"name": user.name, "key": API_KEY_KEY}
-        found.append({"name": API_KEY_VARIABLE, "valueFrom": {"secretKeyRef": key}})
-    return found
+        variables.append({"name": API_KEY_VARIABLE, "valueFrom": {"secretKeyRef": key}})
+    return variables
 
 
 def _resources(user: UserPlan) -> Resources:

@@ -1,13 +1,13 @@
 """Kubernetes objects as TypedDicts in the API's own spelling: the subset this project writes.
 
-`PassedOn` marks values that may be a Pulumi Input: manifest functions hand them on and never look.
+`Input` marks values that may be an Input of Pulumi's: functions here hand them on and never look.
 """
 
 from __future__ import annotations
 
 from typing import Any, NotRequired, TypeAlias, TypedDict
 
-PassedOn: TypeAlias = Any
+Input: TypeAlias = Any
 
 
 class Metadata(TypedDict):
@@ -16,14 +16,14 @@ class Metadata(TypedDict):
     name: str
     namespace: NotRequired[str]
     labels: dict[str, str]
-    annotations: NotRequired[dict[str, PassedOn]]
+    annotations: NotRequired[dict[str, Input]]
 
 
 class TemplateMetadata(TypedDict):
     """metav1.ObjectMeta of a pod template."""
 
     labels: dict[str, str]
-    annotations: dict[str, PassedOn]
+    annotations: dict[str, Input]
 
 
 class Manifest(TypedDict):
@@ -45,7 +45,7 @@ class Secret(Manifest):
     """core/v1 Secret."""
 
     type: str
-    data: NotRequired[dict[str, PassedOn]]
+    data: NotRequired[dict[str, Input]]
 
 
 class EnvVar(TypedDict):
@@ -108,7 +108,7 @@ class Container(TypedDict):
     """core/v1 Container."""
 
     name: str
-    image: PassedOn
+    image: Input
     imagePullPolicy: str
     command: NotRequired[list[str]]
     terminationMessagePolicy: NotRequired[str]

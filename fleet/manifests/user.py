@@ -8,12 +8,13 @@ from typing import Any
 from fleet.manifests.policies import RUNTIME_PORT
 from fleet.manifests.pool import RETAINED
 from fleet.manifests.runtime import RuntimeInputs, deployment
-from fleet.manifests.types import Claim, Manifest, Metadata, PassedOn, Secret, Spec
+from fleet.manifests.types import Claim, Input, Manifest, Metadata, Secret, Spec
 from fleet.names import DISPLAY_NAME, SELF_SIGNED_SECRET, USER_ID, user_labels, user_selector
 from fleet.plan.environment import UserPlan
 from fleet.stackfile.config import Access, RouteKind, TlsMode
 
-# An answer streams for as long as the model thinks; a day is above any session's idle time.
+# A proxy must not cut an answer while the model thinks, nor an event stream where nothing happens:
+# a day is longer than both.
 _STREAM_SECONDS = "86400"
 
 
@@ -41,7 +42,7 @@ def user_metadata(user: UserPlan) -> Metadata:
     }
 
 
-def secret(user: UserPlan, data: dict[str, PassedOn] | None) -> Secret:
+def secret(user: UserPlan, data: dict[str, Input] | None) -> Secret:
     """Return the user's password and model API key."""
     manifest: Secret = {
         "apiVersion": "v1",

@@ -1,7 +1,11 @@
-"""Plain data as YAML in block style, nine times as fast as PyYAML's own writer.
+"""Plain data as YAML in block style.
 
 Owns: which texts stand bare, quoted or as a literal block. A text stands bare only where YAML 1.1
 and 1.2 readers agree that it is one. Leaves out: reading (`yaml_text`), comments, anchors.
+
+Written here because no library does it in the second that a thousand users may take (9 MB; tried
+on two cores): PyYAML's C writer alone needs 1.5 to 2.1 s and this 0.2 s, ruamel.yaml is slower
+still, and ryaml, which is fast enough, leaves `yes` and `on` bare: YAML 1.1 reads truth values.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def file_keys(item: ErrorDetails) -> list[int | str]:
     keys: list[int | str] = []
     place: Any = _schema()
     for part in location:
-        # A discriminated union puts its tag into the location.
+        # Where `kind` chooses the model, pydantic adds its value to the location, which is no key.
         if "discriminator" not in place:
             keys.append(part)
         place = _step(place, part)
@@ -150,15 +150,15 @@ def _schema() -> dict[str, Any]:
 def _step(place: Any, part: int | str) -> Any:
     """Return the schema one step below `place`, with references followed; `{}` where none is."""
     if "discriminator" in place:
-        found = {"$ref": place["discriminator"]["mapping"].get(part, "")}
+        below = {"$ref": place["discriminator"]["mapping"].get(part, "")}
     elif isinstance(part, int):
-        found = place.get("items")
+        below = place.get("items")
     else:
         entries = [*place.get("patternProperties", {}).values(), place.get("additionalProperties")]
-        found = place.get("properties", {}).get(part) or entries[0]
-    found = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-    choices = [choice for choice in found.get("anyOf", []) if choice.get("type") != "null"]
-    found = choices[0] if choices else found
-    while "$ref" in found:
-        found = _schema()["$defs"].get(str(found["$ref"]).removeprefix("#/$defs/"), {})
-    return found
+        below = place.get("properties", {}).get(part) or entries[0]
+    below = cast("dict[str, Any]", below) if isinstance(below, dict) else {}
+    choices = [choice for choice in below.get("anyOf", []) if choice.get("type") != "null"]
+    below = choices[0] if choices else below
+    while "$ref" in below:
+        below = _schema()["$defs"].get(str(below["$ref"]).removeprefix("#/$defs/"), {})
+    return below

@@ -1,7 +1,8 @@
 """The base of every stack-file model, and the error of a broken rule.
 
-Owns: frozen pydantic base class, camelCase keys. Leaves out: the rules
-themselves (`scalars`, `config`, `rules`) and reading files (`stack_file`).
+Owns: frozen pydantic base class, camelCase keys. Leaves out: the rules themselves (`scalars`,
+`config`, `rules`) and reading files (`stack_file`). Short because every room that has models needs
+it, and some need nothing else of `values`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Which keys are credentials by their name, how a reference to one is told, what a seed is."""
+"""Which keys are credentials by their name, how a reference to one is told, what a seed is.
+
+Short because these are asked by every room, before the values themselves are judged.
+"""
 
 from __future__ import annotations
 

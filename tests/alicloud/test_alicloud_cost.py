@@ -8,7 +8,7 @@ import pytest
 
 from fleet.alicloud import prices
 from fleet.alicloud.cost import cost_report
-from fleet.alicloud.cost_text import cost_json, cost_text
+from fleet.cli.cost_text import cost_json, cost_text
 from tests.support.clusters import ack, vm
 
 PLAIN = {"snapshotDays": 0, "sizeGib": 100}

@@ -7,7 +7,7 @@ import sys
 
 MODULES = (
     "fleet.alicloud.rules",
-    "fleet.alicloud.cost_text",
+    "fleet.alicloud.cost",
     "fleet.alicloud.ram_policy",
     "fleet.alicloud.machine_plan",
     "fleet.alicloud.kubeconfig",

@@ -1,7 +1,8 @@
 """The data disk's script on real loop devices: nothing that holds data is formatted.
 
 It runs as on the machine, in a root folder with mounts of its own; all tools are real but systemctl
-and sleep. A run that ends is a machine that is shut down; a new root folder is a new machine.
+and sleep. A run that ends is a machine that is shut down; a new root folder is a new machine. Long
+because every kind of content that a disk can hold is made here.
 """
 
 from __future__ import annotations

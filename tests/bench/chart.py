@@ -1,4 +1,7 @@
-"""A Helm chart that makes the objects of a thousand users: what `fleet render` is compared with."""
+"""A Helm chart that makes the objects of a thousand users: what `fleet render` is compared with.
+
+Short because all but the template is taken from the product.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Reading and rendering a thousand users, no cluster."""
+"""Reading and rendering a thousand users, no cluster.
+
+Short because a bench file measures one thing.
+"""
 
 from __future__ import annotations
 

@@ -35,18 +35,18 @@ _IDLE_SECONDS = 60.0
 def docker() -> Iterator[list[str]]:
     """The docker command for the daemon that built the runtime image."""
     host = os.environ.get("DOCKER_HOST")
-    engine = [sys.executable, "-m", "tools.cluster", "engine"]
+    daemon = [sys.executable, "-m", "tools.cluster", "docker"]
     program = shutil.which("docker") or shutil.which("/usr/bin/docker")
     if program is None:
         pytest.skip("no docker command")
     if host:
         yield [program, "--host", host]
         return
-    done = subprocess.run([*engine, "up"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([*daemon, "up"], cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.skip("no Docker daemon: set DOCKER_HOST")
     yield [program, "--host", done.stdout.split()[-1]]
-    subprocess.run([*engine, "stop"], cwd=ROOT, capture_output=True, check=False)
+    subprocess.run([*daemon, "stop"], cwd=ROOT, capture_output=True, check=False)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -21,11 +20,10 @@ from fleet.alicloud.cost import cost_report
 from fleet.alicloud.ram_policy import ram_policy
 from fleet.alicloud.rules import cloud_problems
 from tests.support.cloud_world import engine
-from tests.support.clusters import ack, vm
+from tests.support.clusters import vm
 from tests.support.policy import offences
 from tests.support.recording import Engine, run
 
-Tls = Literal["none", "secret", "certManager", "selfSigned"]
 SHIPPED = ("alicloud-vm", "alicloud-ack")
 DOMAIN = "fleet.example.com"
 
@@ -37,7 +35,7 @@ def shipped(environment: str) -> VmCluster | AckCluster:
     return known.validate_python(cluster)
 
 
-def _whole(cluster: VmCluster | AckCluster, tls: Tls = "selfSigned", **changes: Any) -> Engine:
+def _whole(cluster: VmCluster | AckCluster, issuer: str | None = None) -> Engine:
     def program() -> None:
         opts = pulumi.ResourceOptions(providers=[cloud_provider("fleet-test", cluster)])
         hosts = (f"*.{DOMAIN}",)
@@ -55,10 +53,7 @@ def _whole(cluster: VmCluster | AckCluster, tls: Tls = "selfSigned", **changes: 
         wanted = CloudServicesArgs(
             cluster=cluster,
             addons=addons,
-            tls=tls,
-            hosts=(f"*.{DOMAIN}",),
-            namespaces=("fleet-default",),
-            **changes,
+            issuer=issuer,
         )
         CloudServices("fleet-test", wanted, pulumi.ResourceOptions(providers=[inside]))
 
@@ -93,7 +88,6 @@ def test_a_shipped_cluster_has_a_price_and_a_policy(environment: str) -> None:
 def test_the_machine_brings_its_own_ingress_controller() -> None:
     made = _whole(shipped("alicloud-vm"))
     assert made.of_type("Release") == []
-    assert [s.inputs["type"] for s in made.of_type("Secret")] == ["kubernetes.io/tls"]
 
 
 def test_the_managed_cluster_gets_one_on_our_balancer() -> None:
@@ -106,20 +100,12 @@ def test_the_managed_cluster_gets_one_on_our_balancer() -> None:
 def test_lets_encrypt_is_installed_when_asked_for() -> None:
     certificates = {"email": "ops@example.com"}
     cluster = vm(certificates=certificates, network={"acmeOpen": True})
-    made = _whole(cluster, "certManager", issuer="fleet")
+    made = _whole(cluster, "fleet")
     assert made.one("ClusterIssuer").inputs["metadata"]["name"] == "fleet"
     assert made.of_type("Secret") == []
 
 
-def test_a_certificate_of_your_own_is_left_alone() -> None:
-    made = _whole(vm(), "secret")
-    assert made.of_type("Secret") == []
+def test_nothing_is_installed_that_is_not_asked_for() -> None:
+    made = _whole(vm(certificates={"email": "ops@example.com"}, network={"acmeOpen": True}))
+    assert made.of_type("Release") == []
     assert made.of_type("ClusterIssuer") == []
-
-
-def test_nodes_can_log_in_at_the_registry() -> None:
-    registry = {"server": "registry.example.com", "username": "puller"}
-    made = _whole(ack(registry=registry), "secret", registry_password="invented")  # noqa: S106
-    secret = made.one("Secret")
-    assert secret.inputs["metadata"]["name"] == "fleet-registry"
-    assert secret.is_secret("stringData")

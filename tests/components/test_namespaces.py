@@ -11,21 +11,21 @@ import pytest
 
 from components.bridge import type_token
 from components.placement import declare_target
-from components.providers import kept_options
+from components.providers import retained_options
 from fleet.manifests.types import Manifest
 from fleet.stackfile.config import StackConfig
 from tests.support.recording import run
-from tests.support.small_fleet import deploy, is_kept, objects, plan_of
+from tests.support.small_fleet import deploy, is_retained, objects, plan_of
 from tests.support.stacks import FULL, SMALL, lay_scene, with_value
 
-KEPT = {"Namespace", "PersistentVolume", "PersistentVolumeClaim"}
+RETAINED = {"Namespace", "PersistentVolume", "PersistentVolumeClaim"}
 
 
 def test_what_holds_data_stays_and_nothing_else_does(tmp_path: Path) -> None:
     for item in objects(deploy(plan_of(FULL, tmp_path))):
-        kept = item.inputs["kind"] in KEPT
-        assert item.options.retain_on_delete == kept, item.name
-        assert is_kept(item) == kept, item.name
+        retained = item.inputs["kind"] in RETAINED
+        assert item.options.retain_on_delete == retained, item.name
+        assert is_retained(item) == retained, item.name
 
 
 def test_nothing_is_deleted_together_with_a_namespace_that_stays(tmp_path: Path) -> None:
@@ -83,15 +83,15 @@ def test_two_pools_share_no_resource(tmp_path: Path) -> None:
     assert len(made.of_type("Namespace")) == 2
 
 
-def test_only_the_keeper_adopts_what_is_there(tmp_path: Path) -> None:
+def test_only_one_provider_adopts_what_is_there(tmp_path: Path) -> None:
     made = deploy(plan_of(SMALL, tmp_path))
     main = made.one("pulumi:providers:kubernetes", "kubernetes").inputs
-    keeper = made.one("pulumi:providers:kubernetes", "kubernetes-keeper").inputs
-    assert keeper["upsertExistingObjects"] == "true"
-    assert keeper["enablePatchForce"] == "true"
+    adopting = made.one("pulumi:providers:kubernetes", "kubernetes-keeper").inputs
+    assert adopting["upsertExistingObjects"] == "true"
+    assert adopting["enablePatchForce"] == "true"
     assert "upsertExistingObjects" not in main
     assert "enablePatchForce" not in main
-    for inputs in (main, keeper):
+    for inputs in (main, adopting):
         assert inputs["clusterIdentifier"] == "cluster-1"
         assert inputs["context"] == "test"
         assert inputs["enableServerSideApply"] == "true"
@@ -116,20 +116,20 @@ def config_of(context: str) -> StackConfig:
     return StackConfig.model_validate({"cluster": cluster, "access": access, "users": []})
 
 
-class Kept(pulumi.ComponentResource):
+class Retained(pulumi.ComponentResource):
     """One object that stays, and the options it was given."""
 
     def __init__(self) -> None:
-        super().__init__("opencode-fleet:test:Kept", "kept")
-        keeper = k8s.Provider("keeper")
-        self.plain = kept_options(self, keeper)
-        self.claim = kept_options(self, keeper, claim=True)
+        super().__init__("opencode-fleet:test:Retained", "retained")
+        adopting = k8s.Provider("adopting")
+        self.plain = retained_options(self, adopting)
+        self.claim = retained_options(self, adopting, claim=True)
         self.register_outputs({})
 
 
-def test_options_of_kept_objects_change_nothing_of_their_parent() -> None:
-    found: list[Kept] = []
-    run(lambda: found.append(Kept()))
+def test_options_of_retained_objects_change_nothing_of_their_parent() -> None:
+    found: list[Retained] = []
+    run(lambda: found.append(Retained()))
     made = found[0]
     assert made.plain.retain_on_delete is True
     assert made.plain.ignore_changes is None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fleet.alicloud.machine_plan import kept
+from fleet.alicloud.machine_plan import retained
 from tests.support.cloud_world import declare, engine
 from tests.support.clusters import ack, vm
 from tests.support.policy import openings_are_narrow, openings_are_unique
@@ -121,7 +121,7 @@ def test_a_reused_network_is_not_in_the_state() -> None:
     assert made.of_type("Network") == [made.one("opencode-fleet:network:Network")]
     assert made.of_type("Switch") == []
     assert made.one("Instance").inputs["vswitchId"] == "vsw-t4n0abcd1234efgh"
-    assert "network vpc-t4n0abcd1234efgh (yours)" in kept(cluster)
+    assert "network vpc-t4n0abcd1234efgh (yours)" in retained(cluster)
 
 
 def test_a_reused_security_group_gets_no_rules_of_ours() -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from pathlib import Path
 
 import pulumi
-import pulumi_kubernetes as k8s
 
-from components.alicloud.registry import ImageCopy, ImageCopyArgs, PullSecret, PullSecretArgs
+from components.alicloud.registry import ImageCopy, ImageCopyArgs
 from tests.support.cloud_world import OUTPUTS, declare
 from tests.support.clusters import ack
 from tests.support.recording import Engine, run
@@ -38,27 +36,6 @@ def test_a_registry_that_is_there_is_only_named() -> None:
     made = declare(ack(registry=given))
     assert made.of_type("RegistryEnterpriseRepo") == []
     assert "repository" not in made.exports
-
-
-def test_every_namespace_can_pull_and_the_login_is_secret() -> None:
-    def program() -> None:
-        args = PullSecretArgs(
-            server="registry.example.com",
-            username="puller",
-            password="s3cret",  # noqa: S106  (invented)
-            namespaces=("pool-a", "pool-b"),
-        )
-        opts = pulumi.ResourceOptions(providers=[k8s.Provider("cluster", kubeconfig="{}")])
-        PullSecret("fleet-test", args, opts)
-
-    secrets = run(program).of_type("Secret")
-    assert {s.inputs["metadata"]["namespace"] for s in secrets} == {"pool-a", "pool-b"}
-    for secret in secrets:
-        assert secret.is_secret("stringData")
-        login = json.loads(secret.inputs["stringData"][".dockerconfigjson"])
-        entry = login["auths"]["registry.example.com"]
-        assert entry["username"] == "puller"
-        assert entry["auth"] == "cHVsbGVyOnMzY3JldA=="
 
 
 def test_a_copy_is_made_again_when_the_image_or_the_machine_changes() -> None:

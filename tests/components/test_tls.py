@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pulumi
@@ -17,8 +18,10 @@ from tests.support.recording import Engine, run
 def _self_signed() -> Engine:
     def program() -> None:
         opts = pulumi.ResourceOptions(providers=[k8s.Provider("cluster", kubeconfig="{}")])
-        args = SelfSignedArgs(hosts=("*.fleet.example.com",), namespaces=("pool-a", "pool-b"))
-        pulumi.export("authority", SelfSigned("fleet-test", args, opts).authority)
+        args = SelfSignedArgs(hosts=("*.fleet.example.com",))
+        made = SelfSigned("fleet-test", args, opts)
+        pulumi.export("authority", made.authority)
+        pulumi.export("secret", made.secret.data)
 
     return run(program, Engine(outputs=OUTPUTS))
 
@@ -33,16 +36,11 @@ def _issuer(**changes: Any) -> Engine:
     return run(program, Engine(outputs=OUTPUTS))
 
 
-def test_every_namespace_gets_the_certificate_and_its_key_stays_secret() -> None:
+def test_the_certificate_comes_with_its_authority_and_its_key_stays_secret() -> None:
     made = _self_signed()
-    secrets = made.of_type("Secret")
-    assert {s.inputs["metadata"]["namespace"] for s in secrets} == {"pool-a", "pool-b"}
-    for secret in secrets:
-        assert secret.inputs["type"] == "kubernetes.io/tls"
-        assert secret.inputs["stringData"] == {
-            "tls.crt": "CERTIFICATEAUTHORITY",
-            "tls.key": PRIVATE_PEM,
-        }
+    texts = {key: base64.b64decode(text).decode() for key, text in made.exports["secret"].items()}
+    assert texts == {"tls.crt": "CERTIFICATEAUTHORITY", "tls.key": PRIVATE_PEM}
+    assert "secret" in made.secret_exports
     assert list(keys_are_secret(made.resources)) == []
 
 

@@ -18,7 +18,7 @@ from tests.support.small_fleet import (
     SEED,
     as_manifest,
     deploy,
-    is_kept,
+    is_retained,
     notes,
     objects,
     password_of,
@@ -129,7 +129,7 @@ def test_only_the_claim_outlives_its_user(tmp_path: Path) -> None:
     made = deploy(plan_of(SMALL, tmp_path))
     mine = [r for r in made.resources if r.name.startswith("alice")]
     assert [r.name for r in mine if r.options.retain_on_delete] == ["alice-claim"]
-    assert [r.name for r in mine if is_kept(r)] == ["alice-claim"]
+    assert [r.name for r in mine if is_retained(r)] == ["alice-claim"]
     assert not any(r.options.protect for r in mine)
 
 

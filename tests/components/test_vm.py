@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fleet.alicloud.machine_plan import kept
+from fleet.alicloud.machine_plan import retained
 from tests.support.cloud_world import LOGIN_KEY, declare
 from tests.support.clusters import vm
 from tests.support.policy import decoded, offences
@@ -139,7 +139,7 @@ def test_the_data_disk_outlives_the_machine_and_keeps_its_place() -> None:
     assert {"zoneId", "encrypted", "snapshotId"} <= set(disk.options.ignore_changes)
     assert disk.inputs["deleteWithInstance"] is False
     assert made.one("EcsDiskAttachment").options.delete_before_replace
-    assert "data disk (keep: true)" in kept(vm())
+    assert "data disk (keep: true)" in retained(vm())
 
 
 def test_a_disk_that_is_not_to_be_kept_goes_with_the_environment() -> None:
@@ -147,7 +147,7 @@ def test_a_disk_that_is_not_to_be_kept_goes_with_the_environment() -> None:
     made = declare(cluster)
     assert not made.one("EcsDisk").options.retain_on_delete
     assert made.of_type("AutoSnapshotPolicy") == []
-    assert kept(cluster) == ()
+    assert retained(cluster) == ()
 
 
 def test_a_disk_from_before_is_attached_and_not_owned() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fleet.alicloud.machine_plan import kept
+from fleet.alicloud.machine_plan import retained
 from tests.support.cloud_world import ADDRESS, PRIVATE_PEM, declare, encoded, engine
 from tests.support.clusters import vm
 from tests.support.policy import decoded
@@ -106,7 +106,7 @@ def test_a_machine_that_is_there_gets_k3s_and_nothing_else() -> None:
     kinds = {r.typ for r in made.resources if r.package == "alicloud" and not r.is_provider}
     assert kinds == set()
     assert made.exports["address"] == "198.51.100.88"
-    assert f"instance {MACHINE} (yours)" in kept(cluster)
+    assert f"instance {MACHINE} (yours)" in retained(cluster)
     sent = decoded(made.one("Command").inputs["environment"]["FLEET_COMMAND"])
     assert "sshd_config.d" not in sent
 

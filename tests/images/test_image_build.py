@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from fleet import __version__
+from fleet.cli.shell import docker_of
 from fleet.errors import ClusterError
-from fleet.images.build import build, find_docker, prune, push
+from fleet.images.build import build, prune, push
 from fleet.images.tags import image_tags
 from fleet.stackfile.image import Image
 from tests.support.fakes.project import StackFolder, new_project
@@ -91,7 +92,7 @@ def only(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
 
 def test_it_is_built_once_under_three_tags(daemon: Daemon) -> None:
     image, reference = image_of(daemon)
-    tags, built = build(find_docker(), image, daemon.context, base=None, network=None)
+    tags, built = build(docker_of(), image, daemon.context, base=None, network=None)
     (command,) = daemon.asked("build ")
     assert built
     for tag in (tags.source, tags.lock, tags.version):
@@ -105,14 +106,14 @@ def test_it_is_built_once_under_three_tags(daemon: Daemon) -> None:
 def test_a_source_tag_that_exists_is_not_built_again(daemon: Daemon) -> None:
     image, reference = image_of(daemon)
     daemon.set("images", reference + "\n")
-    _, built = build(find_docker(), image, daemon.context, base=None, network="host")
+    _, built = build(docker_of(), image, daemon.context, base=None, network="host")
     assert not built
     assert daemon.asked("build ") == []
 
 
 def test_a_stand_in_base_is_built_on_and_labelled(daemon: Daemon) -> None:
     image, _ = image_of(daemon)
-    build(find_docker(), image, daemon.context, base="own/base:1", network="host")
+    build(docker_of(), image, daemon.context, base="own/base:1", network="host")
     (command,) = daemon.asked("build ")
     assert "--build-arg BASE_IMAGE=own/base:1" in command
     assert "--label=opencode-fleet.image.base=own/base:1" in command
@@ -124,7 +125,7 @@ def test_what_stands_on_a_stand_in_base_is_never_pushed(daemon: Daemon) -> None:
     daemon.set("labels", json.dumps({"opencode-fleet.image.base": "own/base:1"}))
     tags = image_tags(image, daemon.context, __version__)
     with pytest.raises(ClusterError, match="built on a stand-in base") as raised:
-        push(find_docker(), image, tags)
+        push(docker_of(), image, tags)
     assert reference in str(raised.value)
     assert daemon.asked("push") == []
 
@@ -132,14 +133,14 @@ def test_what_stands_on_a_stand_in_base_is_never_pushed(daemon: Daemon) -> None:
 def test_an_image_without_labels_is_never_pushed(daemon: Daemon) -> None:
     image, _ = image_of(daemon)
     with pytest.raises(ClusterError, match="stand-in"):
-        push(find_docker(), image, image_tags(image, daemon.context, __version__))
+        push(docker_of(), image, image_tags(image, daemon.context, __version__))
 
 
 def test_it_is_pushed_under_its_three_tags(daemon: Daemon) -> None:
     image, reference = image_of(daemon)
     daemon.set("labels", json.dumps({"opencode-fleet.image.base": image.base_image}))
     tags = image_tags(image, daemon.context, __version__)
-    assert push(find_docker(), image, tags) == reference
+    assert push(docker_of(), image, tags) == reference
     assert daemon.asked("push") == [
         f"push --quiet {image.repository}:{tag}" for tag in (tags.source, tags.lock, tags.version)
     ]
@@ -151,14 +152,14 @@ def test_a_registry_that_refuses_is_told(daemon: Daemon) -> None:
     daemon.set("denied", "Using default tag\ndenied: requested access is denied\n")
     tags = image_tags(image, daemon.context, __version__)
     with pytest.raises(ClusterError, match="push: denied: requested access is denied: log in"):
-        push(find_docker(), image, tags)
+        push(docker_of(), image, tags)
 
 
 def test_a_failed_build_shows_its_last_lines_and_the_image(daemon: Daemon) -> None:
     image, reference = image_of(daemon)
     daemon.set("broken", "\n".join(f"step {number}" for number in range(40)))
     with pytest.raises(ClusterError) as raised:
-        build(find_docker(), image, daemon.context, base=None, network=None)
+        build(docker_of(), image, daemon.context, base=None, network=None)
     lines = str(raised.value).splitlines()
     assert lines[-2] == "step 39"
     assert lines[-1].startswith(f"image {reference}: build: the step above failed")
@@ -176,7 +177,7 @@ def test_buildkit_is_used_where_the_command_has_it(
     daemon.set("client", client)
     if not buildx:
         (daemon.folder / "buildx").unlink()
-    docker = find_docker()
+    docker = docker_of()
     assert docker.buildkit is buildkit
     image, _ = image_of(daemon)
     build(docker, image, daemon.context, base=None, network=None)
@@ -187,7 +188,7 @@ def test_buildkit_is_used_where_the_command_has_it(
 
 
 def test_a_host_that_is_given_is_the_one_asked(daemon: Daemon) -> None:
-    docker = find_docker("unix:///given.sock")
+    docker = docker_of("unix:///given.sock")
     docker.run("info")
     settings = (daemon.folder / "settings").read_text().splitlines()
     assert all(line.endswith("unix:///given.sock") for line in settings)
@@ -198,13 +199,13 @@ def test_a_machine_without_docker_is_told(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("PATH", str(tmp_path))
     only(monkeypatch, "")
     with pytest.raises(ClusterError, match="docker: not found"):
-        find_docker()
+        docker_of()
 
 
 def test_a_daemon_that_is_away_is_told(daemon: Daemon) -> None:
     (daemon.folder / "server").unlink()
     with pytest.raises(ClusterError, match=r"docker: no daemon answers \(no daemon\)"):
-        find_docker()
+        docker_of()
 
 
 def test_pruning_keeps_what_the_stack_file_uses_and_what_runs(daemon: Daemon) -> None:
@@ -213,7 +214,7 @@ def test_pruning_keeps_what_the_stack_file_uses_and_what_runs(daemon: Daemon) ->
     daemon.set("images", f"{reference}\n{name}:old\n{name}:busy\n")
     daemon.set("used", f"{name}:busy\n")
     keep = [reference.rpartition(":")[2]]
-    assert prune(find_docker(), image, keep) == [f"{name}:old"]
+    assert prune(docker_of(), image, keep) == [f"{name}:old"]
     assert f"image rm {reference}" not in daemon.calls
     assert not any(line.startswith("system prune") for line in daemon.calls)
     (listing,) = daemon.asked("image ls")

@@ -185,3 +185,11 @@ def test_another_kind_of_cluster_is_refused(project: StackFolder) -> None:
     done = project.fleet("render", "-s", "t", "-o", "out", "--image", "a:1")
     assert done.code == 0
     assert "image: a:1" in (project.folder / "out/opencode-t--default-oc-bob.yaml").read_text()
+
+
+def test_a_certificate_that_only_an_update_makes_is_told(project: StackFolder) -> None:
+    project.write(access={"domain": "fleet.localhost", "tls": "selfSigned"})
+    done = project.fleet("render", "-s", "t", "-o", "out")
+    assert done.code == 2
+    assert done.err.startswith("access.tls: selfSigned: the certificate is made by an update")
+    assert not (project.folder / "out").exists()

@@ -116,9 +116,9 @@ def test_the_registry_password_is_a_secret_and_reaches_the_pull_secret_only(
     give_credentials(monkeypatch)
     registry = {"server": "registry.example.com", "username": "puller"}
     resources = shipped("alicloud-ack", monkeypatch, registry).resources
-    logins = [item for item in resources if "pull-secret" in item.name and item.custom]
+    logins = [item for item in resources if item.name.endswith("-secret-fleet-registry")]
     assert logins
-    assert all("stringData" in str(item.secret_paths) for item in logins)
+    assert all(item.is_secret("data..dockerconfigjson") for item in logins)
     assert not [
         item for item in resources if REGISTRY_PASSWORD in str(item.inputs) and item not in logins
     ]

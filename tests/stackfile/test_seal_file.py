@@ -49,6 +49,30 @@ def test_a_sealed_value_is_read_back_and_stands_nowhere_in_clear(project: StackF
     assert KEY not in project.file.read_text()
 
 
+def test_what_uses_no_secret_asks_for_no_passphrase(
+    project: StackFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal(project)
+    seal(project, 32 * "s", "passwordSeed")
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    for command in (["validate"], ["image", "ref"]):
+        done = project.fleet(*command, "-s", "t")
+        assert (done.code, done.err) == (0, ""), command
+    # There is no cluster here, and that is all it lacks.
+    assert project.fleet("status", "-s", "t").err.startswith("cluster.context: ")
+    refused = project.fleet("render", "-s", "t", "-o", "out")
+    assert refused.code == 2
+    assert "cannot be read without the stack's passphrase" in refused.err
+
+
+def test_a_seed_that_is_too_short_is_not_sealed(project: StackFolder) -> None:
+    before = project.file.read_text()
+    done = project.fleet("secret", "passwordSeed", "-s", "t", given="hunter2-hunter2")
+    assert done.code == 2
+    assert done.err.startswith("passwordSeed: [hidden]: a seed has at least 32 random characters")
+    assert project.file.read_text() == before
+
+
 def test_every_other_line_stays(project: StackFolder) -> None:
     seal(project)
     lines = project.file.read_text().splitlines()
@@ -192,3 +216,13 @@ def test_the_files_rights_stay(project: StackFolder) -> None:
 def test_the_draft_is_gone(project: StackFolder) -> None:
     seal(project)
     assert not list(project.folder.glob(".*"))
+
+
+def test_every_other_byte_stays_however_it_is_spaced(project: StackFolder) -> None:
+    odd = FILE.replace("{id: alice}", "{ id:   alice ,displayName: 'A' }   # who").replace(
+        "  opencode-fleet:image: ", "  opencode-fleet:image:   "
+    )
+    project.file.write_text(odd)
+    seal(project)
+    lines = project.file.read_text().splitlines(keepends=True)
+    assert "".join(line for line in lines if "secure:" not in line)[: len(odd)] == odd

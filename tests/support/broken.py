@@ -1,4 +1,7 @@
-"""What the cases of tests/support/corpus describe: broken stack files and broken scene folders."""
+"""What the cases of tests/support/corpus describe: broken stack files and broken scene folders.
+
+Short because the cases themselves are data.
+"""
 
 from __future__ import annotations
 

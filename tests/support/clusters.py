@@ -1,4 +1,7 @@
-"""The smallest valid clusters on Alibaba Cloud, to be changed by each test; no pulumi needed."""
+"""The smallest valid clusters on Alibaba Cloud, to be changed by each test; no pulumi needed.
+
+Short because tests change the two clusters to what they need.
+"""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def deploy(plan: Plan, *, preview: bool = False) -> Engine:
                 image=pulumi.Output.from_input(IMAGE),
                 seed=pulumi.Output.secret(SEED),
                 api_keys={key: pulumi.Output.secret(value) for key, value in KEYS.items()},
-                keeper=providers.keeper,
+                adopting=providers.adopting,
             ),
             pulumi.ResourceOptions(provider=providers.main),
         )
@@ -85,6 +85,6 @@ def secret_texts(item: Recorded) -> dict[str, str]:
     return {key: base64.b64decode(text).decode() for key, text in item.inputs["data"].items()}
 
 
-def is_kept(item: Recorded) -> bool:
+def is_retained(item: Recorded) -> bool:
     """Tell whether an object goes through the provider that adopts."""
     return "kubernetes-keeper" in item.provider

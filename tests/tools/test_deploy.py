@@ -141,10 +141,10 @@ def test_an_image_the_cluster_lacks_is_built_loaded_and_the_engine_stopped(
     )
     deploy.up(project.environment(), "t")
     found = [word.partition(" --docker-host")[0] for word in words(steps)]
-    assert found[2] == "-m tools.cluster engine up"
+    assert found[2] == "-m tools.cluster docker up"
     assert found[3].startswith("-m tools.base_image ensure --base ")
     assert found[4] == "fleet image build -s t"
-    assert found[5:7] == ["-m tools.cluster load answer", "-m tools.cluster engine stop"]
+    assert found[5:7] == ["-m tools.cluster load answer", "-m tools.cluster docker stop"]
 
 
 def test_the_engine_is_stopped_when_the_build_fails(
@@ -164,7 +164,7 @@ def test_the_engine_is_stopped_when_the_build_fails(
     )
     with pytest.raises(StepError):
         deploy.up(project.environment(), "t")
-    assert words(steps)[-1] == "-m tools.cluster engine stop"
+    assert words(steps)[-1] == "-m tools.cluster docker stop"
 
 
 def test_state_and_passphrase_are_local_by_default_and_private(

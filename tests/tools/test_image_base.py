@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tools.base_image.__main__ import main
-from tools.base_image.commands import run
-from tools.base_image.errors import BaseImageError
+from tools.base_image.commands import BaseImageError, run
 from tools.base_image.machine import added_certificates, parse_sources
 from tools.base_image.packages import fetch, integrity_of, unpack
 from tools.base_image.recipe import NODE, NPM, Recipe

@@ -18,7 +18,7 @@ def run(argv: list[str], monkeypatch: pytest.MonkeyPatch) -> int | str | None:
     return ended.value.code
 
 
-@pytest.mark.parametrize("command", [["up"], ["stop"], ["delete"], ["status"], ["engine", "up"]])
+@pytest.mark.parametrize("command", [["up"], ["stop"], ["delete"], ["status"], ["docker", "up"]])
 def test_without_root_every_command_says_so_in_one_line(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,9 +8,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from tools.base_image.commands import BaseImageError
 from tools.base_image.daemon import Daemon
 from tools.base_image.ensure import ensure
-from tools.base_image.errors import BaseImageError
 
 
 def _parser() -> argparse.ArgumentParser:

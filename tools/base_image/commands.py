@@ -1,10 +1,15 @@
-"""Running programs for this package: captured, and a failure becomes one readable line."""
+"""Running programs for this package: captured, and a failure becomes one readable line.
+
+Short because nothing else is shared by its modules.
+"""
 
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools.base_image.errors import BaseImageError
+
+class BaseImageError(Exception):
+    """No base image can be provided; the text names the step and what to change."""
 
 
 def run(

@@ -6,8 +6,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.base_image.commands import run
-from tools.base_image.errors import BaseImageError
+from tools.base_image.commands import BaseImageError, run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

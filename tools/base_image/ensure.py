@@ -8,9 +8,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.base_image.commands import run
+from tools.base_image.commands import BaseImageError, run
 from tools.base_image.daemon import Daemon
-from tools.base_image.errors import BaseImageError
 from tools.base_image.machine import added_certificates, debian_sources
 from tools.base_image.recipe import NODE, NPM, Recipe
 from tools.base_image.rootfs import build

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tools.cluster import (
     binaries,
-    engine,
+    docker,
     images,
     lock,
     machine,
@@ -30,8 +30,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-engine_app = typer.Typer(help="A Docker daemon for image builds.", no_args_is_help=True)
-app.add_typer(engine_app, name="engine")
+docker_app = typer.Typer(help="A Docker daemon for image builds.", no_args_is_help=True)
+app.add_typer(docker_app, name="docker")
 _progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -142,8 +142,8 @@ def load(
         message = "load: the local cluster does not run: start it with `up` first"
         raise ClusterError(message)
     host = docker_host
-    if host is None and "DOCKER_HOST" not in os.environ and engine.machines_own() is None:
-        host = engine.host_of(layout)
+    if host is None and "DOCKER_HOST" not in os.environ and docker.machines_own() is None:
+        host = docker.host_of(layout)
     if not images.load(layout, image, host, _tell):
         _tell(f"{image} is in the cluster already")
 
@@ -171,33 +171,33 @@ def kubectl_path() -> None:
     typer.echo(programs / "kubectl")
 
 
-@engine_app.command("up")
-def engine_up() -> None:
+@docker_app.command("up")
+def docker_up() -> None:
     """Have a Docker daemon for builds, and print its DOCKER_HOST."""
     layout = Layout.of()
-    _locked(layout, lambda: typer.echo(_engine_host(layout)))
+    _locked(layout, lambda: typer.echo(_docker_host(layout)))
 
 
-def _engine_host(layout: Layout) -> str:
-    if (own := engine.machines_own()) is not None:
+def _docker_host(layout: Layout) -> str:
+    if (own := docker.machines_own()) is not None:
         return own
     programs, cni_programs = starting.prepare(layout, _tell)
-    packages.ensure_engine(_tell)
+    packages.ensure_docker(_tell)
     held = starting.lay_out(layout, cni_programs, starting.files.saved_port(layout))
     parts = Components(layout, programs, held)
     launcher = starting.start_containerd(layout, parts)
-    launcher.ensure(engine.component(layout), lambda: engine.answers(layout))
-    return engine.host_of(layout)
+    launcher.ensure(docker.component(layout), lambda: docker.answers(layout))
+    return docker.host_of(layout)
 
 
-@engine_app.command("stop")
-def engine_stop() -> None:
+@docker_app.command("stop")
+def docker_stop() -> None:
     """Stop our own Docker daemon; the machine's is never touched."""
     layout = Layout.of()
 
     def work() -> None:
-        stopped = stopping.stop_engine(layout)
-        _tell("the build engine is stopped" if stopped else "the build engine was not running")
+        stopped = stopping.stop_docker(layout)
+        _tell("the Docker daemon is stopped" if stopped else "the Docker daemon was not running")
 
     _locked(layout, work)
 

@@ -1,4 +1,7 @@
-"""The one exception of this package: a failure told in one line, with the exit code it deserves."""
+"""The one exception of this package: a failure told in one line, with the exit code it deserves.
+
+Short because every module of the package raises it, and it must load nothing.
+"""
 
 FAILED = 1
 WRONG_INPUT = 2

@@ -80,8 +80,9 @@ class Layout:
         return self.state / "cni"
 
     @property
-    def engine(self) -> Path:
+    def docker(self) -> Path:
         """The Docker daemon's data, when the machine has no daemon of its own."""
+        # The folder's name on machines that have one: another would build the image once more.
         return self.state / "engine"
 
     @property
@@ -95,7 +96,7 @@ class Layout:
         return self.run / "containerd.sock"
 
     @property
-    def engine_socket(self) -> Path:
+    def docker_socket(self) -> Path:
         """The address of the cluster's own Docker daemon."""
         return self.run / "docker.sock"
 

@@ -28,7 +28,7 @@ _CLUSTER = {
     "haproxy": "haproxy",
     "mount": "mount",
 }
-_ENGINE = {"dockerd": "docker.io", "docker": "docker.io", "iptables": "iptables"}
+_DOCKER = {"dockerd": "docker.io", "docker": "docker.io", "iptables": "iptables"}
 # Units these packages bring; disabled again when this package installed them.
 _UNITS = {
     "containerd": ("containerd.service",),
@@ -116,9 +116,9 @@ def ensure_cluster(tell: Callable[[str], None]) -> Path:
     return folder
 
 
-def ensure_engine(tell: Callable[[str], None]) -> None:
+def ensure_docker(tell: Callable[[str], None]) -> None:
     """Have dockerd and its client."""
-    _ensure(_ENGINE, (), tell)
+    _ensure(_DOCKER, (), tell)
 
 
 def _is_static(program: Path) -> bool:

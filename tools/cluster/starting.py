@@ -91,7 +91,7 @@ def prepare(layout: Layout, tell: Tell) -> tuple[Path, Path]:
 
 
 def start_containerd(layout: Layout, parts: Components) -> Launcher:
-    """Have containerd running; it alone is enough for the build engine."""
+    """Have containerd running; it alone is enough for the Docker daemon."""
     launcher = Launcher(layout, Records(layout.records))
     ping = ["ctr", "--address", layout.containerd_socket, "version"]
     launcher.ensure(parts.containerd(), lambda: attempt(ping, timeout=10).code == 0)

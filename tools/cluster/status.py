@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from tools.cluster import addresses, engine, files, waiting
+from tools.cluster import addresses, docker, files, waiting
 from tools.cluster.api import Api
 from tools.cluster.commands import attempt
 from tools.cluster.components import STOP_ORDER
@@ -14,7 +14,7 @@ from tools.cluster.pods import shims
 from tools.cluster.processes import Records
 from tools.cluster.stopping import size_of
 
-COMPONENTS = ("containerd", *reversed(STOP_ORDER), engine.NAME)
+COMPONENTS = ("containerd", *reversed(STOP_ORDER), docker.NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def outside(listing: str, pids: set[int]) -> list[str]:
 
     `listing` is what `ss -ltunpH` prints.
     """
-    found: list[str] = []
+    open_to_others: list[str] = []
     for line in listing.splitlines():
         owners = {int(part.partition(",")[0]) for part in line.split("pid=")[1:]}
         fields = line.split()
@@ -67,8 +67,8 @@ def outside(listing: str, pids: set[int]) -> list[str]:
         host = fields[4].rpartition(":")[0].partition("%")[0].strip("[]")
         local = host not in {"*", ""} and ip_address(host).is_loopback
         if not local and host != addresses.NODE_IP:
-            found.append(f"{fields[0]} {fields[4]}")
-    return found
+            open_to_others.append(f"{fields[0]} {fields[4]}")
+    return open_to_others
 
 
 def look(layout: Layout) -> Status:
@@ -81,7 +81,7 @@ def look(layout: Layout) -> Status:
     pids = {pid for pid in components.values() if pid is not None}
     pids |= {shim.pid for shim in shims(layout)}
     port = files.saved_port(layout)
-    needed = {name: pid for name, pid in components.items() if name != engine.NAME}
+    needed = {name: pid for name, pid in components.items() if name != docker.NAME}
     ready, pods = False, (0, 0)
     if components["kube-apiserver"] is not None:
         api = Api(layout.admin_kubeconfig)

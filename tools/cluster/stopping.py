@@ -4,18 +4,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.cluster import binaries, engine, kubeconfig, machine, mounts, network, pods, sysctls
+from tools.cluster import binaries, docker, kubeconfig, machine, mounts, network, pods, sysctls
 from tools.cluster.commands import attempt
 from tools.cluster.components import STOP_ORDER
 from tools.cluster.errors import WRONG_INPUT, ClusterError
 from tools.cluster.layout import Layout
-from tools.cluster.processes import Identity, Records, end, identify
+from tools.cluster.processes import Identity, Records, command_lines, end, identify
 
 Tell = Callable[[str], None]
 DELETE_COMMAND = "python -m tools.cluster delete --yes-delete-all-data"
 # etcd and the daemon write out what they hold. The others hold nothing; the API server would wait
 # a minute for every open watch.
-_GRACE_SECONDS = {"etcd": 20.0, engine.NAME: 20.0}
+_GRACE_SECONDS = {"etcd": 20.0, docker.NAME: 20.0}
 _SHORT_GRACE_SECONDS = 3.0
 
 
@@ -26,25 +26,19 @@ def size_of(path: Path) -> str:
 
 def _strays(layout: Layout) -> list[Identity]:
     """Processes of ours without a record: of a start that was killed between two steps."""
-    found: list[Identity] = []
+    strays: list[Identity] = []
     configs = {str(layout.config / name) for name in ("containerd.toml", "front-door.cfg")}
-    configs.add(f"--data-root={layout.engine}")
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+    configs.add(f"--data-root={layout.docker}")
+    for pid, words in command_lines():
         program = Path(words[0])
         # kubectl is the user's, for whom its path is printed.
         ours = layout.programs in program.parents and program.name != "kubectl"
         watcher = "tools.cluster.door_watcher" in words and str(layout.door_socket) in words
         if ours or watcher or configs.intersection(words):
-            known = identify(int(entry.name))
+            known = identify(pid)
             if known is not None:
-                found.append(known)
-    return found
+                strays.append(known)
+    return strays
 
 
 def _end_component(records: Records, name: str) -> bool:
@@ -55,9 +49,9 @@ def _end_component(records: Records, name: str) -> bool:
     return record is not None
 
 
-def stop_engine(layout: Layout) -> bool:
+def stop_docker(layout: Layout) -> bool:
     """End our Docker daemon; False when it did not run."""
-    return _end_component(Records(layout.records), engine.NAME)
+    return _end_component(Records(layout.records), docker.NAME)
 
 
 def stop(layout: Layout, tell: Tell) -> None:
@@ -71,7 +65,7 @@ def stop(layout: Layout, tell: Tell) -> None:
     ran = machine.something_runs(layout, records)
     for name in STOP_ORDER[: STOP_ORDER.index("kubelet") + 1]:
         _end_component(records, name)
-    stop_engine(layout)
+    stop_docker(layout)
     pods.end_all(layout)
     for name in (*STOP_ORDER[STOP_ORDER.index("kubelet") + 1 :], "containerd"):
         _end_component(records, name)

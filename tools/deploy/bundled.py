@@ -1,4 +1,7 @@
-"""The bundled cluster's part of `make up`: cluster, runtime image, image into the cluster."""
+"""The bundled cluster's part of `make up`: cluster, runtime image, image into the cluster.
+
+Short because other clusters need none of it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def start(config: StackConfig, stack: str) -> str:
     if full_name(reference) in stored(Layout.of()):
         return reference
     tell("runtime image (the first build takes some minutes)")
-    host = read("build engine", tool("cluster", "engine", "up"))
+    host = read("docker daemon", tool("cluster", "docker", "up"))
     try:
         docker = ("--docker-host", host)
         if config.image.mode in (ImageMode.DAEMON, ImageMode.BUILDKIT):
@@ -29,7 +32,7 @@ def start(config: StackConfig, stack: str) -> str:
             run("image", [*build, read("base image", base)])
         run("load image", tool("cluster", "load", reference, *docker))
     finally:
-        run("build engine", tool("cluster", "engine", "stop"))
+        run("docker daemon", tool("cluster", "docker", "stop"))
     return reference
 
 

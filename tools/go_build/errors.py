@@ -1,6 +1,6 @@
 """Why programs could not be built: one class a reason, so that callers need not read messages.
 
-A file of its own, short as it is: the callers that only catch these load nothing else.
+Short because the callers that only catch these need not load anything else.
 """
 
 

@@ -1,4 +1,7 @@
-"""Waiting for a condition with a deadline; the only place of the suite that sleeps."""
+"""Waiting for a condition with a deadline; the only place of the suite that sleeps.
+
+Short because the whole harness needs it and nothing may sleep elsewhere.
+"""
 
 from __future__ import annotations
 

@@ -15,12 +15,12 @@ from fleet.alicloud.prices import CURRENCY, NOTED
 def cost_text(report: CostReport) -> str:
     """Return the report as lines of text."""
     rows = [(line.item, line.quantity, _amount(line)) for line in report.lines]
-    widths = [max(len(row[n]) for row in rows) for n in range(3)]
-    table = [f"  {a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
+    from fleet.cli.tables import table_lines  # noqa: PLC0415 - few commands print one
+
     return "\n".join(
         (
             f"A month in {CURRENCY}",
-            *table,
+            *(f"  {line}" for line in table_lines(rows, right={2})),
             "",
             *_totals(report),
             *(f"  price not known: {item}; add priceCnyHour" for item in report.unknown),
@@ -59,15 +59,15 @@ def cost_json(report: CostReport) -> str:
 
 
 def _totals(report: CostReport) -> list[str]:
-    found = [f"Total on demand  {report.on_demand:.0f}"]
+    totals = [f"Total on demand  {report.on_demand:.0f}"]
     if round(report.peak) != round(report.on_demand):
-        found.append(f"Total at peak    {report.peak:.0f}")
-    found.append(f"Total with spot  {report.spot:.0f}")
+        totals.append(f"Total at peak    {report.peak:.0f}")
+    totals.append(f"Total with spot  {report.spot:.0f}")
     if report.scheduled is not None:
-        found.append(f"Total scheduled  {report.scheduled:.0f}")
+        totals.append(f"Total scheduled  {report.scheduled:.0f}")
     if report.a_user is not None:
-        found.append(f"A user           {report.a_user:.0f}  ({report.users} users, on demand)")
-    return found
+        totals.append(f"A user           {report.a_user:.0f}  ({report.users} users, on demand)")
+    return totals
 
 
 def _amount(line: CostLine) -> str:

@@ -37,7 +37,7 @@ def answers(layout: Layout) -> bool:
 
 def host_of(layout: Layout) -> str:
     """The DOCKER_HOST of our own daemon."""
-    return f"unix://{layout.engine_socket}"
+    return f"unix://{layout.docker_socket}"
 
 
 def component(layout: Layout) -> Component:
@@ -45,7 +45,7 @@ def component(layout: Layout) -> Component:
     argv = (
         "dockerd",
         f"--host={host_of(layout)}",
-        f"--data-root={layout.engine}",
+        f"--data-root={layout.docker}",
         f"--exec-root={layout.run / 'docker'}",
         f"--pidfile={layout.run / 'docker.pid'}",
         f"--containerd={layout.containerd_socket}",

@@ -18,7 +18,7 @@ from fleet.errors import Problem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FoundNetwork:
+class ExistingNetwork:
     """Ids of a network that is there, checked."""
 
     vpc_cidr: pulumi.Output[str]
@@ -26,9 +26,9 @@ class FoundNetwork:
     pod_switch_ids: pulumi.Output[list[str]]
 
 
-def found_switches(
+def existing_switches(
     reuse: ReusedNetwork, zones: tuple[str, ...], invoke: pulumi.InvokeOutputOptions
-) -> FoundNetwork:
+) -> ExistingNetwork:
     """Look up the VPC and its vSwitches; a run stops where one is missing or in another zone."""
     vpcs = alicloud.vpc.get_networks_output(ids=[reuse.vpc_id], opts=invoke)
     wanted = [*reuse.vswitch_ids, *reuse.pod_vswitch_ids]
@@ -37,14 +37,14 @@ def found_switches(
     def checked(ids: tuple[str, ...], key: str) -> pulumi.Output[list[str]]:
         return switches.apply(lambda found: check_switches(found, ids, zones, reuse.vpc_id, key))
 
-    return FoundNetwork(
+    return ExistingNetwork(
         vpc_cidr=vpcs.apply(lambda found: check_vpc(found, reuse.vpc_id)),
         node_switch_ids=checked(reuse.vswitch_ids, "reuse.vswitchIds"),
         pod_switch_ids=checked(reuse.pod_vswitch_ids, "reuse.podVswitchIds"),
     )
 
 
-def found_security_group(
+def existing_security_group(
     reuse: ReusedNetwork, invoke: pulumi.InvokeOutputOptions
 ) -> pulumi.Output[str]:
     """Look up the security group; a run stops where it is missing or of another VPC."""
@@ -53,10 +53,10 @@ def found_security_group(
     return groups.apply(lambda found: check_security_group(found, wanted, reuse.vpc_id))
 
 
-def found_address(address_id: str, invoke: pulumi.InvokeOutputOptions) -> pulumi.Output[str]:
+def existing_address(address_id: str, invoke: pulumi.InvokeOutputOptions) -> pulumi.Output[str]:
     """Look up a public address; a run stops where it is missing or bound to something."""
-    found = alicloud.ecs.get_eip_addresses_output(ids=[address_id], opts=invoke)
-    return found.apply(lambda result: check_address(result, address_id))
+    addresses = alicloud.ecs.get_eip_addresses_output(ids=[address_id], opts=invoke)
+    return addresses.apply(lambda result: check_address(result, address_id))
 
 
 def check_vpc(found: GetNetworksResult, vpc_id: str) -> str:
