@@ -124,10 +124,7 @@ class Deployment:
 
     @contextmanager
     def _open(self, place: Place, settings: EngineSettings) -> Generator[EngineStack]:
-        def stopping() -> None:
-            warn("stopping: the engine finishes what it has begun and writes its state")
-
-        with engine_stack(place, settings, find_engine(process_variables()), stopping) as stack:
+        with engine_stack(place, settings, find_engine(process_variables()), warn) as stack:
             yield stack
 
     def program(self) -> Program:

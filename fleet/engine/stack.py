@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ from fleet.engine.command import EngineCommand
 from fleet.engine.locks import clear_dead_locks, told_refusal
 from fleet.engine.settings import Engine, EngineSettings
 from fleet.engine.state import State, read_state
+from fleet.engine.state_file import mend_state_file, tidy_state
 from fleet.errors import EngineError
 
 Program = Callable[[], None]
@@ -38,6 +40,7 @@ _FAST = {
     # What another field manager wrote is ours to write: whose object it is was checked before.
     "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
 }
+_STOPPING = "stopping: the engine finishes what it has begun and writes its state"
 ADOPT = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
 """Settings of a run that takes over objects which exist already."""
 
@@ -102,14 +105,34 @@ class EngineStack:
     settings: EngineSettings
     command: EngineCommand
     folder: Path
+    tell: Callable[[str], None]
+    """Takes a line about something that a person should know."""
 
     def state(self) -> State | None:
         """Return what the state holds; None where there is no such stack yet."""
-        text = self._ask(["stack", "export", "--stack", self.name])
+        text = self._export()
         if text is None:
             return None
         content = cast("dict[str, Any]", json.loads(text))
         return read_state(content.get("deployment") or {})
+
+    def _export(self) -> str | None:
+        arguments = ["stack", "export", "--stack", self.name]
+        try:
+            return self._ask(arguments)
+        except EngineError:
+            folder = self.settings.state_folder
+            mended = mend_state_file(folder, self.name) if folder is not None else None
+            if mended is None:
+                raise
+            self.tell(mended)
+            return self._ask(arguments)
+
+    def tidy(self) -> None:
+        """Delete old copies of a state that is kept in our own folder."""
+        folder = self.settings.state_folder
+        if folder is not None and folder.is_relative_to(self.settings.data):
+            tidy_state(folder, self.name)
 
     def create(self, secrets_provider: str | None) -> None:
         """Make an empty stack, its secrets sealed as the stack file says."""
@@ -239,10 +262,12 @@ def _last_line(text: str) -> str:
 
 @contextmanager
 def engine_stack(
-    place: Place, settings: EngineSettings, engine: Engine, on_interrupt: Callable[[], None]
+    place: Place, settings: EngineSettings, engine: Engine, tell: Callable[[str], None]
 ) -> Generator[EngineStack]:
-    """Yield the stack of an environment."""
+    """Yield the stack of an environment; `tell` takes lines that a person should read."""
     variables = {**settings.variables, **engine.variables}
-    command = EngineCommand(engine.program, on_interrupt, variables)
+    command = EngineCommand(engine.program, partial(tell, _STOPPING), variables)
     with work_folder(place) as folder:
-        yield EngineStack(name=place.name, settings=settings, command=command, folder=folder)
+        yield EngineStack(
+            name=place.name, settings=settings, command=command, folder=folder, tell=tell
+        )
