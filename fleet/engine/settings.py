@@ -35,6 +35,8 @@ class EngineSettings:
     """Folder of what must outlive a checkout."""
     variables: Mapping[str, str]
     """Environment variables to add to the operator's own."""
+    memory_is_set: bool = False
+    """Whether the operator has said how much memory the engine may take."""
 
     @property
     def state_folder(self) -> Path | None:
@@ -66,7 +68,12 @@ def engine_settings(environ: Mapping[str, str]) -> EngineSettings:
         backend = variables[BACKEND] = f"file://{state}"
     if not _has_passphrase(environ):
         variables[WORD_FILE] = str(_passphrase_file(data))
-    return EngineSettings(backend=backend, data=data, variables=variables)
+    return EngineSettings(
+        backend=backend,
+        data=data,
+        variables=variables,
+        memory_is_set=bool({"GOGC", "GOMEMLIMIT"} & set(environ)),
+    )
 
 
 def find_engine(environ: Mapping[str, str]) -> Engine:
