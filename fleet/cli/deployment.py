@@ -36,6 +36,7 @@ from fleet.engine.settings import (
     EngineSettings,
     engine_settings,
     find_engine,
+    plain_variables,
 )
 from fleet.engine.stack import EngineStack, Place, Program, engine_stack
 from fleet.errors import AwayError, InputError
@@ -241,7 +242,8 @@ class Deployment:
 
     def print_variables(self) -> None:
         """Print what a shell needs for plain `pulumi` on the same stack."""
-        variables = {**self.settings.variables, **find_engine(process_variables()).variables}
+        given = process_variables()
+        variables = {**self.settings.variables, **plain_variables(find_engine(given), given)}
         if self.image is not None:
             variables["FLEET_IMAGE"] = self.image
         for name, value in sorted(variables.items()):

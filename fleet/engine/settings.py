@@ -20,6 +20,7 @@ from fleet.errors import EngineError, InputError, Problem
 
 PROGRAM = "pulumi"
 PROVIDER = "pulumi-resource-kubernetes"
+LANGUAGE_HOST = "pulumi-language-python"
 WORD, WORD_FILE = "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"
 BACKEND = "PULUMI_BACKEND_URL"
 _FOLDER = "opencode-fleet"
@@ -91,6 +92,16 @@ def find_engine(environ: Mapping[str, str]) -> Engine:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         },
     )
+
+
+def plain_variables(engine: Engine, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what plain `pulumi` needs of an engine: for one built here, a language host too."""
+    variables = dict(engine.variables)
+    folder = Path(__file__).parent / "host"
+    path = variables.get("PATH", environ.get("PATH", os.defpath))
+    if engine.variables and shutil.which(LANGUAGE_HOST, path=path) is None:
+        variables["PATH"] = os.pathsep.join((str(folder), path))
+    return variables
 
 
 def find_program(environ: Mapping[str, str]) -> Path:
