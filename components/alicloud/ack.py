@@ -163,7 +163,7 @@ class Ack(pulumi.ComponentResource):
         self, cluster: alicloud.cs.ManagedKubernetes, pools: list[alicloud.cs.NodePool]
     ) -> pulumi.Output[str]:
         wanted = self._args.control_plane
-        found = alicloud.cs.get_cluster_credential_output(
+        credential = alicloud.cs.get_cluster_credential_output(
             cluster_id=cluster.id,
             temporary_duration_minutes=wanted.access_minutes,
             # Nothing can run before there is a node.
@@ -176,7 +176,7 @@ class Ack(pulumi.ComponentResource):
                 else known[0].api_server_intranet
             )
         )
-        access = pulumi.Output.all(server=server, found=found)
+        access = pulumi.Output.all(server=server, found=credential)
         return pulumi.Output.secret(access.apply(lambda known: _config(**known)))
 
     def _balancer(self) -> alicloud.slb.ApplicationLoadBalancer:

@@ -152,9 +152,9 @@ def cluster_of(
                 rule = "the stack made this cluster, and its kubeconfig is not at hand"
                 change = "give --context of the kubeconfig that Pulumi exported"
                 raise InputError([Problem("cluster.kind", cluster.kind, rule, change)])
-    found = Cluster.open(context, kubeconfig=content)
-    found.ready()
-    return found
+    opened = Cluster.open(context, kubeconfig=content)
+    opened.ready()
+    return opened
 
 
 def interactive() -> bool:

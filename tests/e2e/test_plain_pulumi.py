@@ -1,108 +1,96 @@
-"""`fleet up` and plain `pulumi` are one engine: the same program, stack, state and settings."""
+"""Plain `pulumi` on the stack that `fleet up` made: outputs, a state without passwords, refresh."""
 
 from __future__ import annotations
 
+import json
 import os
-import shlex
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.e2e.harness.environment import ROOT, Environment
+from tests.e2e.harness.environment import Environment, changes_of
 from tests.e2e.harness.making import Maker
-from tests.e2e.harness.running import own_state
 
 pytestmark = pytest.mark.e2e
-# Plain `pulumi` runs the program of the folder that it finds the stack file in.
-PROJECT = ("Pulumi.yaml", "__main__.py", "components", "fleet", "image")
+USER = "pia"
+PROJECT = "opencode-fleet"
 
 
 @pytest.fixture(scope="module")
 def stack(make: Maker) -> Environment:
-    """Two suspended users, deployed by `fleet up`."""
-    environment = make("plain", ["ann", "ben"])
-    own_state(environment)
-    for name in PROJECT:
-        (environment.folder / name).symlink_to(ROOT / name)
-    for user in environment.config["users"]:
-        user["state"] = "suspended"
-    environment.save()
-    done = environment.fleet("up", "--image", environment.image)
-    assert done.code == 0, done.said
-    environment.reread()
+    """One user with a scene."""
+    environment = make("pulumi", [USER])
+    environment.user(USER)["scenes"] = ["coding"]
+    environment.up()
     return environment
 
 
-@pytest.fixture(scope="module")
-def shell(stack: Environment) -> Mapping[str, str]:
-    """What `fleet env` tells a shell."""
-    done = stack.fleet("env", "--image", stack.image)
-    assert done.code == 0, done.said
-    lines = [shlex.split(line) for line in done.out.splitlines()]
-    assert all(word == "export" and len(rest) == 1 for word, *rest in lines)
-    return dict(rest[0].split("=", 1) for _, *rest in lines)
-
-
-def pulumi(stack: Environment, shell: Mapping[str, str], *arguments: str) -> str:
+def pulumi(environment: Environment, *arguments: str) -> str:
+    """Run Pulumi's own command in a shell made ready by `fleet env`; return what it printed."""
+    lines = environment.fleet("env")
+    assert lines.code == 0, lines.said
+    which = f"--stack=organization/{PROJECT}/{environment.name}"
+    script = 'eval "$1"; shift; exec pulumi "$@" --non-interactive'
     done = subprocess.run(
-        ["/usr/bin/env", "pulumi", "--non-interactive", *arguments, "--stack", stack.name],
-        cwd=stack.folder,
-        env={"HOME": str(stack.folder), **stack.environ, **shell, **_kubeconfig()},
+        ["/bin/sh", "-c", script, "sh", lines.out, *arguments, which],
+        cwd=environment.folder,
+        env={**os.environ, **environment.environ},
         capture_output=True,
         text=True,
+        timeout=300,
         check=False,
-        timeout=200,
     )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"pulumi {arguments[0]}:\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
-def _kubeconfig() -> dict[str, str]:
-    return {"KUBECONFIG": os.environ.get("KUBECONFIG") or str(Path.home() / ".kube/config")}
+def outputs(environment: Environment) -> dict[str, Any]:
+    """Return the stack's outputs, secrets in clear."""
+    found: dict[str, Any] = json.loads(
+        pulumi(environment, "stack", "output", "--json", "--show-secrets")
+    )
+    return found
 
 
-def test_plain_pulumi_finds_nothing_to_do_after_fleet_up(
-    stack: Environment, shell: Mapping[str, str]
-) -> None:
-    """Lost otherwise: two ways of deploying that undo each other."""
-    assert "unchanged" in pulumi(stack, shell, "preview", "--expect-no-changes")
+def test_plain_pulumi_reads_the_outputs_that_people_need(stack: Environment) -> None:
+    """Lost otherwise: pipelines that read `pulumi stack output` get a wrong URL or password."""
+    workspace = stack.workspace(USER)
+    found = outputs(stack)
+    assert found["passwords"][USER] == workspace.password
+    assert found["urls"][USER] == f"http://{workspace.host}"
+    assert found["imageRef"] == stack.image
+    assert found["namespaces"] == {"default": stack.namespace}
+    assert any(f"oc-{USER}" in item for item in found["retained"])
+    assert workspace.anonymous().call("GET", "/global/health").status == 401
 
 
-def test_fleet_finds_nothing_to_do_after_plain_pulumi(
-    stack: Environment, shell: Mapping[str, str]
-) -> None:
-    """Lost otherwise: whoever knows Pulumi cannot work on the environment."""
-    stack.user("ann")["displayName"] = "Ann"
-    stack.save()
-    said = pulumi(stack, shell, "up", "--yes", "--skip-preview", "--suppress-outputs")
-    assert "updated" in said
-    done = stack.fleet("preview", "--image", stack.image)
-    assert (done.code, done.out) == (0, "nothing to do\n"), done.said
-
-
-def test_the_outputs_are_the_users_addresses_and_sealed_passwords(
-    stack: Environment, shell: Mapping[str, str]
-) -> None:
-    """Lost otherwise: scripts that read outputs, or a password on somebody's screen."""
-    said = pulumi(stack, shell, "stack", "output")
-    assert f"http://ann.{stack.config['access']['domain']}" in said
-    password = stack.fleet("password", "ann").out.strip()
+def test_the_state_holds_no_password_in_clear(stack: Environment) -> None:
+    """Lost otherwise: whoever reads the state opens everybody's workspace."""
+    password = stack.workspace(USER).password
     assert password
-    assert password not in said
-    assert password in pulumi(stack, shell, "stack", "output", "passwords", "--show-secrets")
+    files = [file for file in Path(stack.folder, "state").rglob("*") if file.is_file()]
+    assert files
+    assert not [file.name for file in files if password in file.read_text(encoding="utf-8")]
 
 
-def test_plain_pulumi_without_a_seed_says_the_command_that_makes_one(
-    stack: Environment, shell: Mapping[str, str]
-) -> None:
-    """Lost otherwise: a stack trace where one line would do."""
-    seed = stack.config.pop("passwordSeed")
-    stack.save()
-    try:
-        with pytest.raises(AssertionError, match="make one: fleet seed -s ENV"):
-            pulumi(stack, shell, "preview")
-    finally:
-        stack.config["passwordSeed"] = seed
-        stack.save()
+def test_a_refresh_by_hand_leaves_the_next_up_nothing_to_do(stack: Environment) -> None:
+    """Lost otherwise: looking at the stack with Pulumi's own command restarts people."""
+    before = stack.uids()
+    pulumi(stack, "refresh", "--yes", "--skip-preview")
+    again = stack.up()
+    assert changes_of(again) == []
+    assert stack.uids() == before
+
+
+def test_what_is_destroyed_by_hand_comes_back_with_the_same_password(stack: Environment) -> None:
+    """Lost otherwise: `pulumi destroy` by hand costs work, or everybody's password."""
+    password = stack.workspace(USER).password
+    stack.inside(USER, "sh", "-c", "echo stays > /app/kept.txt")
+    pulumi(stack, "destroy", "--yes", "--skip-preview")
+    assert stack.pods() == {}
+    stack.up()
+    assert stack.inside(USER, "cat", "/app/kept.txt").stdout == "stays\n"
+    assert stack.workspace(USER).password == password
+    stack.workspace(USER).healthy()
