@@ -23,6 +23,7 @@ import yaml
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 from pulumi.automation.events import EngineEvent
 
+from fleet.cluster.untrusted import one_line
 from fleet.engine.command import EngineCommand
 from fleet.engine.locks import clear_dead_locks, told_refusal
 from fleet.engine.settings import Engine, EngineSettings
@@ -34,6 +35,8 @@ Program = Callable[[], None]
 OnEvent = Callable[[EngineEvent], None]
 # Many requests wait for the cluster at once; beyond it two cores gain nothing.
 PARALLEL = 32
+_LEAST_MEMORY = 300
+_LONG = 400
 _FAST = {
     # One write of the state at the end. A run that is killed before is mended by the next one.
     "PULUMI_SKIP_CHECKPOINTS": "true",
@@ -53,6 +56,27 @@ class Place:
     file: Path
     project: Path
     """Folder of the program and of Pulumi.yaml."""
+    resources: int = 0
+    """About how many there are to be."""
+    only_kubernetes: bool = False
+    """Whether nothing else is made: no cloud, no image."""
+
+
+def run_settings(place: Place, settings: EngineSettings) -> dict[str, str]:
+    """Return the environment variables of a run that changes things.
+
+    Measured with 100 suspended users, 617 resources, nothing changed: the engine's own CPU time
+    from 8.0 to 7.0 s by the diff, its memory from 500 to 350 MB by the limit.
+    """
+    variables = dict(_FAST)
+    if place.only_kubernetes:
+        # Inputs that are equal mean no change there: the provider is not asked. It is of no use
+        # for a cloud, whose providers compare with what they have read.
+        variables["PULUMI_ENABLE_LEGACY_DIFF"] = "true"
+    if not settings.memory_is_set:
+        # Half a megabyte a resource is what is really used; below it, collecting never ends.
+        variables["GOMEMLIMIT"] = f"{max(_LEAST_MEMORY, place.resources // 2)}MiB"
+    return variables
 
 
 @contextmanager
@@ -107,6 +131,8 @@ class EngineStack:
     folder: Path
     tell: Callable[[str], None]
     """Takes a line about something that a person should know."""
+    run_settings: Mapping[str, str]
+    """Settings of runs that change things."""
 
     def state(self) -> State | None:
         """Return what the state holds; None where there is no such stack yet."""
@@ -216,7 +242,7 @@ class EngineStack:
     def _stack(self, extra: Mapping[str, str]) -> auto.Stack:
         workspace = _Workspace(
             work_dir=str(self.folder),
-            env_vars={**_FAST, **extra},
+            env_vars={**self.run_settings, **extra},
             pulumi_command=self.command,
         )
         return _Stack.select(self.name, workspace)
@@ -255,9 +281,10 @@ class RunFailedError(EngineError):
 
 
 def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """Return the engine's own last word on a failure."""
+    lines = [line.strip().removeprefix("stderr: ") for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
-    return (errors or lines or ["the engine failed without a word"])[-1][:400]
+    return one_line((errors or lines or ["the engine failed without a word"])[-1], _LONG)
 
 
 @contextmanager
@@ -269,5 +296,10 @@ def engine_stack(
     command = EngineCommand(engine.program, partial(tell, _STOPPING), variables)
     with work_folder(place) as folder:
         yield EngineStack(
-            name=place.name, settings=settings, command=command, folder=folder, tell=tell
+            name=place.name,
+            settings=settings,
+            command=command,
+            folder=folder,
+            tell=tell,
+            run_settings=run_settings(place, settings),
         )

@@ -221,7 +221,7 @@ def small_disk(crowd: Environment, tmp_path: Path) -> Iterator[Path]:
     """A disk that can be filled, with the environment's state on it."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
+    mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("needs root to make a disk that is full: not run")
     state = crowd.environ["PULUMI_BACKEND_URL"]
