@@ -59,8 +59,6 @@ smoke: ## A few end-to-end tests against the deployed ENV
 e2e: ## The whole end-to-end suite (bundled cluster, or FLEET_E2E_CONTEXT)
 	@tools/setup.sh chromium
 	@$(RUN) pytest -q -m e2e tests/e2e
-	@if command -v pulumi >/dev/null; then $(RUN) pytest -q -m e2e --engine pulumi tests/e2e; \
-	else echo 'e2e: no pulumi on PATH: the half through `pulumi up` was NOT run'; fi
 
 image-test: setup ## Tests of the runtime image (needs a Docker daemon)
 	@$(RUN) pytest -q -m image tests/image

@@ -36,6 +36,7 @@ from fleet.engine.settings import (
     EngineSettings,
     engine_settings,
     find_engine,
+    plain_variables,
 )
 from fleet.engine.stack import EngineStack, Place, Program, engine_stack
 from fleet.errors import AwayError, InputError
@@ -44,6 +45,7 @@ from fleet.names import SEED_KEY
 from fleet.plan.environment import Plan, make_plan
 from fleet.plan.passwords import new_seed
 from fleet.stackfile.config import ExistingCluster
+from fleet.stackfile.image import ImageMode
 from fleet.stackfile.project_file import locate, read_yaml
 from fleet.stackfile.reading import Environment, load
 from fleet.stackfile.seal_file import seal_into
@@ -82,14 +84,23 @@ class Deployment:
         environment = load(stack, Path.cwd())
         file = locate(stack, Path.cwd())[0].absolute()
         provider = read_yaml(file).get("secretsprovider")
+        plan, config = make_plan(environment), environment.config
+        image = image or process_variables().get("FLEET_IMAGE") or None
+        there = image is not None or config.image.mode is ImageMode.LOCAL
         return cls(
             environment=replace(environment, folder=environment.folder.absolute()),
-            plan=make_plan(environment),
-            place=Place(name=environment.name, file=file, project=ROOT),
+            plan=plan,
+            place=Place(
+                name=environment.name,
+                file=file,
+                project=ROOT,
+                resources=_count(plan),
+                only_kubernetes=there and isinstance(config.cluster, ExistingCluster),
+            ),
             secrets_provider=None if provider in (None, "passphrase") else str(provider),
             settings=engine_settings(process_variables()),
             context=context,
-            image=image or process_variables().get("FLEET_IMAGE") or None,
+            image=image,
             verbose=verbose,
         )
 
@@ -124,10 +135,7 @@ class Deployment:
 
     @contextmanager
     def _open(self, place: Place, settings: EngineSettings) -> Generator[EngineStack]:
-        def stopping() -> None:
-            warn("stopping: the engine finishes what it has begun and writes its state")
-
-        with engine_stack(place, settings, find_engine(process_variables()), stopping) as stack:
+        with engine_stack(place, settings, find_engine(process_variables()), warn) as stack:
             yield stack
 
     def program(self) -> Program:
@@ -140,10 +148,7 @@ class Deployment:
     def watch(self, progress: Progress, objects: int | None = None) -> EngineWatch:
         """Return a listener to a run; `objects`: of how many, if not of all in the stack file."""
         if objects is None:
-            objects = _PROVIDERS + sum(
-                len(pool_objects(pool)) + _OBJECTS_A_USER * len(pool.users)
-                for pool in self.plan.pools
-            )
+            objects = self.place.resources
         return EngineWatch(progress, objects, progress.say if self.verbose else None)
 
     # -- the cluster
@@ -237,11 +242,19 @@ class Deployment:
 
     def print_variables(self) -> None:
         """Print what a shell needs for plain `pulumi` on the same stack."""
-        variables = {**self.settings.variables, **find_engine(process_variables()).variables}
+        given = process_variables()
+        variables = {**self.settings.variables, **plain_variables(find_engine(given), given)}
         if self.image is not None:
             variables["FLEET_IMAGE"] = self.image
         for name, value in sorted(variables.items()):
             say(f"export {name}={shlex.quote(value)}")
+
+
+def _count(plan: Plan) -> int:
+    """Return how many objects the engine makes of a plan, its providers among them."""
+    users = sum(len(pool.users) for pool in plan.pools)
+    shared = sum(len(pool_objects(pool)) for pool in plan.pools)
+    return _PROVIDERS + shared + _OBJECTS_A_USER * users
 
 
 def _kubeconfig_of(stack: EngineStack) -> str | None:

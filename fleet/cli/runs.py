@@ -79,6 +79,7 @@ def up(deployment: Deployment, timeout: float | None, *, confirmed: bool, as_jso
             deployment.keep_seed(stack, before.seed)
             with watching() as progress:
                 done = _deploy(deployment, stack, existing, before, timeout, progress)
+            stack.tidy()
     _tell(deployment, done, as_json=as_json)
 
 

@@ -20,6 +20,7 @@ from fleet.errors import EngineError, InputError, Problem
 
 PROGRAM = "pulumi"
 PROVIDER = "pulumi-resource-kubernetes"
+LANGUAGE_HOST = "pulumi-language-python"
 WORD, WORD_FILE = "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"
 BACKEND = "PULUMI_BACKEND_URL"
 _FOLDER = "opencode-fleet"
@@ -35,6 +36,8 @@ class EngineSettings:
     """Folder of what must outlive a checkout."""
     variables: Mapping[str, str]
     """Environment variables to add to the operator's own."""
+    memory_is_set: bool = False
+    """Whether the operator has said how much memory the engine may take."""
 
     @property
     def state_folder(self) -> Path | None:
@@ -66,7 +69,12 @@ def engine_settings(environ: Mapping[str, str]) -> EngineSettings:
         backend = variables[BACKEND] = f"file://{state}"
     if not _has_passphrase(environ):
         variables[WORD_FILE] = str(_passphrase_file(data))
-    return EngineSettings(backend=backend, data=data, variables=variables)
+    return EngineSettings(
+        backend=backend,
+        data=data,
+        variables=variables,
+        memory_is_set=bool({"GOGC", "GOMEMLIMIT"} & set(environ)),
+    )
 
 
 def find_engine(environ: Mapping[str, str]) -> Engine:
@@ -84,6 +92,16 @@ def find_engine(environ: Mapping[str, str]) -> Engine:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         },
     )
+
+
+def plain_variables(engine: Engine, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what plain `pulumi` needs of an engine: for one built here, a language host too."""
+    variables = dict(engine.variables)
+    folder = Path(__file__).parent / "host"
+    path = variables.get("PATH", environ.get("PATH", os.defpath))
+    if engine.variables and shutil.which(LANGUAGE_HOST, path=path) is None:
+        variables["PATH"] = os.pathsep.join((str(folder), path))
+    return variables
 
 
 def find_program(environ: Mapping[str, str]) -> Path:

@@ -82,6 +82,9 @@ def _problem(item: ErrorDetails, root: str) -> Problem:
     kind, given = item["type"], item["input"]
     context = item.get("ctx", {})
     key = key_text(item) or root
+    if kind.startswith("union_tag") and not _is_mapping(given):
+        # A number that knows how it was written has attributes, where pydantic looks for the tag.
+        kind = "model_type"
     if kind == "extra_forbidden":
         # What an unknown key holds is unknown too: it may be a credential.
         value = "a text" if isinstance(given, str) else shown(given)
@@ -101,6 +104,10 @@ def _problem(item: ErrorDetails, root: str) -> Problem:
     if kind == "string_type" and (given is None or isinstance(given, Mapping | list)):
         change = "write one text"
     return Problem(key, value, rule, change)
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
 
 
 def key_text(item: ErrorDetails) -> str:

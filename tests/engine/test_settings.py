@@ -15,6 +15,7 @@ from fleet.engine.settings import (
     file_path,
     find_engine,
     passphrase,
+    plain_variables,
 )
 from fleet.errors import EngineError, InputError
 
@@ -159,3 +160,20 @@ class TestFindEngine:
         program(tmp_path / ".cache/opencode-fleet/engine/a/pulumi").chmod(0o644)
         with pytest.raises(EngineError):
             find_engine(environ(tmp_path))
+
+
+class TestPlainPulumi:
+    def test_an_engine_built_here_gets_our_language_host(self, tmp_path: Path) -> None:
+        folder = tmp_path / ".cache/opencode-fleet/engine/a"
+        program(folder / "pulumi")
+        program(folder / "pulumi-resource-kubernetes")
+        given = environ(tmp_path)
+        path = plain_variables(find_engine(given), given)["PATH"].split(":")
+        assert path[1:] == [str(folder), str(tmp_path / "nothing")]
+        host = Path(path[0]) / "pulumi-language-python"
+        assert os.access(host, os.X_OK)
+
+    def test_one_that_brings_its_own_is_left_as_it_is(self, tmp_path: Path) -> None:
+        own = program(tmp_path / "own/pulumi")
+        given = environ(tmp_path, PATH=str(own.parent))
+        assert plain_variables(find_engine(given), given) == {}
