@@ -33,7 +33,7 @@ class LanguageHost(LanguageServer):
         super().__init__(_program)
         self._engine = engine
 
-    def Run(self, request: Any, context: Any) -> Any:
+    def Run(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name that gRPC calls
         """Run the program of the folder that the engine names."""
         os.chdir(request.info.program_directory or request.pwd)
         sys.path.insert(0, str(Path.cwd()))
