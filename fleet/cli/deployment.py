@@ -36,6 +36,7 @@ from fleet.engine.settings import (
     EngineSettings,
     engine_settings,
     find_engine,
+    tuning,
 )
 from fleet.engine.stack import EngineStack, Place, Program, engine_stack
 from fleet.errors import AwayError, InputError
@@ -127,7 +128,11 @@ class Deployment:
         def stopping() -> None:
             warn("stopping: the engine finishes what it has begun and writes its state")
 
-        with engine_stack(place, settings, find_engine(os.environ), stopping) as stack:
+        engine = find_engine(os.environ)
+        existing = isinstance(self.environment.config.cluster, ExistingCluster)
+        tuned = tuning(os.environ, self.objects, kubernetes_only=existing)
+        engine = replace(engine, variables={**tuned, **engine.variables})
+        with engine_stack(place, settings, engine, stopping) as stack:
             yield stack
 
     def program(self) -> Program:
@@ -139,12 +144,15 @@ class Deployment:
 
     def watch(self, progress: Progress, objects: int | None = None) -> EngineWatch:
         """Return a listener to a run; `objects`: of how many, if not of all in the stack file."""
-        if objects is None:
-            objects = _PROVIDERS + sum(
-                len(pool_objects(pool)) + _OBJECTS_A_USER * len(pool.users)
-                for pool in self.plan.pools
-            )
-        return EngineWatch(progress, objects, progress.say if self.verbose else None)
+        total = self.objects if objects is None else objects
+        return EngineWatch(progress, total, progress.say if self.verbose else None)
+
+    @property
+    def objects(self) -> int:
+        """How many the stack file asks for."""
+        return _PROVIDERS + sum(
+            len(pool_objects(pool)) + _OBJECTS_A_USER * len(pool.users) for pool in self.plan.pools
+        )
 
     # -- the cluster
 
@@ -201,7 +209,7 @@ class Deployment:
             warn(f"{self.place.file.name}: {SEED_KEY} sealed: all passwords are derived from it")
 
     def _ensure(self, stack: EngineStack) -> None:
-        if stack.state() is None:
+        if not stack.exists():
             stack.create(self.secrets_provider)
 
     def _seal(self, file: Path, seed: Seed) -> None:

@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import pulumi.automation as auto
 import yaml
+from pulumi.automation._stack import StackInitMode
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 from pulumi.automation.events import EngineEvent
 
@@ -27,6 +28,7 @@ from fleet.engine.locks import clear_dead_locks, told_refusal
 from fleet.engine.settings import Engine, EngineSettings
 from fleet.engine.state import State, read_state
 from fleet.errors import EngineError
+from fleet.names import PROJECT
 
 Program = Callable[[], None]
 OnEvent = Callable[[EngineEvent], None]
@@ -38,6 +40,8 @@ _FAST = {
     # What another field manager wrote is ours to write: whose object it is was checked before.
     "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
 }
+# Of a state file: https://pkg.go.dev/github.com/pulumi/pulumi/sdk/v3/go/common/apitype
+_FILE_VERSION = 3
 ADOPT = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
 """Settings of a run that takes over objects which exist already."""
 
@@ -105,11 +109,44 @@ class EngineStack:
 
     def state(self) -> State | None:
         """Return what the state holds; None where there is no such stack yet."""
+        written = self._written()
+        if written is not None:
+            return read_state(written)
         text = self._ask(["stack", "export", "--stack", self.name])
         if text is None:
             return None
         content = cast("dict[str, Any]", json.loads(text))
         return read_state(content.get("deployment") or {})
+
+    def exists(self) -> bool:
+        """Return whether there is such a stack, deployed or not."""
+        return self._file() is not None or self.state() is not None
+
+    def _written(self) -> dict[str, Any] | None:
+        """Return the state as the engine's file has it; None where only the engine can read it.
+
+        Starting the engine for it takes a second.
+        """
+        file = self._file()
+        if file is None:
+            return None
+        try:
+            content = cast("dict[str, Any]", json.loads(file.read_bytes()))
+        except (OSError, ValueError):
+            return None
+        if content.get("version") != _FILE_VERSION:
+            return None
+        checkpoint = cast("dict[str, Any]", content.get("checkpoint") or {})
+        return cast("dict[str, Any]", checkpoint.get("latest") or {})
+
+    def _file(self) -> Path | None:
+        """Return the file of the state; None where it is elsewhere, or compressed."""
+        folder = self.settings.state_folder
+        if folder is None:
+            return None
+        file = folder / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json"
+        compressed = (file.with_name(f"{file.name}.{kind}") for kind in ("gz", "zst"))
+        return file if file.exists() and not any(other.exists() for other in compressed) else None
 
     def create(self, secrets_provider: str | None) -> None:
         """Make an empty stack, its secrets sealed as the stack file says."""
@@ -196,7 +233,8 @@ class EngineStack:
             env_vars={**_FAST, **extra},
             pulumi_command=self.command,
         )
-        return _Stack.select(self.name, workspace)
+        # Not `select`: it makes a stack of the library's own class.
+        return _Stack(self.name, workspace, StackInitMode.SELECT)
 
     @contextmanager
     def _run(self) -> Generator[None]:

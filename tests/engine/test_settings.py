@@ -15,6 +15,7 @@ from fleet.engine.settings import (
     file_path,
     find_engine,
     passphrase,
+    tuning,
 )
 from fleet.errors import EngineError, InputError
 
@@ -159,3 +160,21 @@ class TestFindEngine:
         program(tmp_path / ".cache/opencode-fleet/engine/a/pulumi").chmod(0o644)
         with pytest.raises(EngineError):
             find_engine(environ(tmp_path))
+
+
+def test_a_run_is_tuned_to_its_size() -> None:
+    small, large = (tuning({}, size, kubernetes_only=True) for size in (10, 1000))
+    assert (small["GOMEMLIMIT"], large["GOMEMLIMIT"]) == ("154MiB", "550MiB")
+    assert small["PULUMI_K8S_CLIENT_QPS"] == "300"
+
+
+def test_what_the_operator_has_set_for_the_engine_holds() -> None:
+    given = {"GOGC": "50", "PULUMI_K8S_CLIENT_QPS": "5"}
+    chosen = tuning(given, 10, kubernetes_only=True)
+    assert not set(given) & set(chosen)
+    assert "GOMEMLIMIT" in chosen
+
+
+def test_only_the_kubernetes_provider_is_spared_a_comparison() -> None:
+    assert "PULUMI_ENABLE_LEGACY_DIFF" in tuning({}, 10, kubernetes_only=True)
+    assert "PULUMI_ENABLE_LEGACY_DIFF" not in tuning({}, 10, kubernetes_only=False)
