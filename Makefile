@@ -6,7 +6,7 @@ RUN := uv run --no-sync
 SHELL_FILES = tools/setup.sh .ci/run image/bin/fleet-init image/bin/fleet-start \
   fleet/alicloud/files/*.sh
 
-.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e image-test bench
+.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e image-test bench mutants
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,11 @@ lint: ## ruff, pyright, hadolint, shellcheck, who imports whom
 
 unit:
 	@$(RUN) pytest -q -n 2
+
+mutants: setup ## Change the sources and list what no test notices (hours; MUTANTS='fleet.plan.*')
+	@uv sync --quiet --locked --group mutants
+	@$(RUN) mutmut run --max-children 2 $(if $(MUTANTS),'$(MUTANTS)')
+	@$(RUN) mutmut results | grep -E 'survived|no tests' || true
 
 format: setup ## Format the code
 	@$(RUN) ruff check --quiet --fix . && $(RUN) ruff format --quiet .

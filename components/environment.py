@@ -83,7 +83,7 @@ class FleetEnvironment(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _declare_certificate(self, plan: Plan) -> SelfSigned:
-        # The SDK of a provider that no other kind of certificate needs.
+        # Loads the SDK of the tls provider, which nothing else needs.
         from components.tls import SelfSigned, SelfSignedArgs  # noqa: PLC0415
 
         name = f"fleet-{plan.environment}"

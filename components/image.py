@@ -137,11 +137,11 @@ class RuntimeImage(pulumi.ComponentResource):
             return pulumi.Output.from_input(reference)
         import pulumi_docker as docker  # noqa: PLC0415
 
-        found = docker.get_registry_image_output(
+        image = docker.get_registry_image_output(
             name=reference, opts=pulumi.InvokeOutputOptions(parent=self)
         )
         repository = reference.rpartition(":")[0]
-        return pulumi.Output.concat(repository, "@", found.sha256_digest)
+        return pulumi.Output.concat(repository, "@", image.sha256_digest)
 
 
 def _references(image: Image, tags: ImageTags) -> list[str]:

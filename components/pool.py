@@ -18,11 +18,12 @@ from fleet.manifests.types import Manifest
 from fleet.names import PULL_SECRET, SELF_SIGNED_SECRET
 from fleet.plan.environment import PoolPlan
 
-# A namespace takes every claim in it along, whatever is said of the claims.
+# Release 0.1.0 made these copies in components of their own: their former type and name.
 _FORMER_COPIES = {
     SELF_SIGNED_SECRET: ("opencode-fleet:tls:SelfSigned", "certificate"),
     PULL_SECRET: ("opencode-fleet:registry:PullSecret", "pull-secret"),
 }
+# The namespace is among them because deleting it would delete every claim in it.
 RETAINED_KINDS = frozenset({"Namespace", "PersistentVolume", "PersistentVolumeClaim"})
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-# Each would replace a claim. What stands in the cluster holds; the size may still grow.
+# A change of any of these would replace a claim, and with it all data. So the value in the cluster
+# holds, whatever the stack file says. The size is not among them: it may grow.
 FIXED_CLAIM_FIELDS = (
     "spec.storageClassName",
     "spec.volumeName",

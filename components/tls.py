@@ -115,7 +115,7 @@ class CertManager(pulumi.ComponentResource):
             repository_opts={"repo": "https://charts.jetstack.io"},
             namespace="cert-manager",
             create_namespace=True,
-            # Certificates outlive an uninstalled chart.
+            # Kinds that go with the chart would take every certificate along.
             values={"crds": {"enabled": True, "keep": True}},
             opts=child,
         )

@@ -81,8 +81,8 @@ class UserStack(pulumi.ComponentResource):
             declare(
                 f"{name}-{_ROLES[manifest['kind']]}",
                 manifest,
-                # The pod names Secret and claim, which is no edge. One that starts before the
-                # Secret holds the new password serves the old one until its next restart.
+                # Pulumi sees no dependency, for the pod only names the Secret and the claim. A pod
+                # that starts before the Secret is updated would keep the old password.
                 pulumi.ResourceOptions(parent=self, depends_on=made if runtime else None),
                 args.ready if runtime else args.namespace,
             )

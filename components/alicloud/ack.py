@@ -30,7 +30,7 @@ ADDONS = MappingProxyType(
         "ack-node-problem-detector": "",
     }
 )
-# Unasked, ACK installs these: billed, or replaced by what `addons` installs.
+# ACK installs these unless told not to. They cost money, or do what `addons` installs better.
 _UNWANTED = ("nginx-ingress-controller", "arms-prometheus", "alb-ingress-controller")
 
 
@@ -100,7 +100,7 @@ class Ack(pulumi.ComponentResource):
             control_plane_log_components=list(wanted.log_components),
             control_plane_log_ttl=str(wanted.log_days),
             audit_log_config={"enabled": wanted.audit_log},
-            # Else certificates would be written to files beside the program.
+            # Without it the provider writes certificates to files beside the program.
             skip_set_certificate_authority=True,
             deletion_protection=args.production,
             delete_options=[
@@ -163,7 +163,7 @@ class Ack(pulumi.ComponentResource):
         self, cluster: alicloud.cs.ManagedKubernetes, pools: list[alicloud.cs.NodePool]
     ) -> pulumi.Output[str]:
         wanted = self._args.control_plane
-        found = alicloud.cs.get_cluster_credential_output(
+        credential = alicloud.cs.get_cluster_credential_output(
             cluster_id=cluster.id,
             temporary_duration_minutes=wanted.access_minutes,
             # Nothing can run before there is a node.
@@ -176,7 +176,7 @@ class Ack(pulumi.ComponentResource):
                 else known[0].api_server_intranet
             )
         )
-        access = pulumi.Output.all(server=server, found=found)
+        access = pulumi.Output.all(server=server, found=credential)
         return pulumi.Output.secret(access.apply(lambda known: _config(**known)))
 
     def _balancer(self) -> alicloud.slb.ApplicationLoadBalancer:

@@ -55,8 +55,8 @@ def existing_security_group(
 
 def existing_address(address_id: str, invoke: pulumi.InvokeOutputOptions) -> pulumi.Output[str]:
     """Look up a public address; a run stops where it is missing or bound to something."""
-    found = alicloud.ecs.get_eip_addresses_output(ids=[address_id], opts=invoke)
-    return found.apply(lambda result: check_address(result, address_id))
+    addresses = alicloud.ecs.get_eip_addresses_output(ids=[address_id], opts=invoke)
+    return addresses.apply(lambda result: check_address(result, address_id))
 
 
 def check_vpc(found: GetNetworksResult, vpc_id: str) -> str:

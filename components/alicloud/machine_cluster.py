@@ -129,10 +129,10 @@ class MachineCluster(pulumi.ComponentResource):
 
     def _find(self, instance_id: str) -> _Host:
         cluster = self._cluster
-        found = alicloud.ecs.get_instances_output(
+        machines = alicloud.ecs.get_instances_output(
             ids=[instance_id], opts=pulumi.InvokeOutputOptions(parent=self)
         )
-        address = found.apply(lambda known: check_machine(known, instance_id, cluster.zone))
+        address = machines.apply(lambda known: check_machine(known, instance_id, cluster.zone))
         disk_id = cluster.data_disk.id if cluster.data_disk is not None else None
         known = pulumi.Output.from_input(instance_id)
         return _Host(

@@ -79,7 +79,7 @@ class SharedFiles(pulumi.ComponentResource):
                 access_group_name=group.access_group_name,
                 source_cidr_ip=cidr,
                 rw_access_type="RDWR",
-                # The kubelet changes owners.
+                # The kubelet is root and gives files to their users: it must stay root.
                 user_access_type="no_squash",
                 priority=1,
                 opts=child,

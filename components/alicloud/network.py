@@ -116,11 +116,11 @@ class Network(pulumi.ComponentResource):
 
     def _find(self, reuse: ReusedNetwork) -> None:
         invoke = pulumi.InvokeOutputOptions(parent=self)
-        found = existing_switches(reuse, self._args.zones, invoke)
+        existing = existing_switches(reuse, self._args.zones, invoke)
         self.vpc_id = pulumi.Output.from_input(reuse.vpc_id)
-        self.vpc_cidr = found.vpc_cidr
-        self.node_switch_ids = found.node_switch_ids
-        self.pod_switch_ids = found.pod_switch_ids
+        self.vpc_cidr = existing.vpc_cidr
+        self.node_switch_ids = existing.node_switch_ids
+        self.pod_switch_ids = existing.pod_switch_ids
 
     def _declare_entrance(self, wanted: EntranceArgs) -> Entrance:
         group_id = self._security_group(wanted.openings)
@@ -171,7 +171,8 @@ class Network(pulumi.ComponentResource):
             f"{self._name}-{role}",
             address_name=f"{self._name}-{role}",
             bandwidth=str(bandwidth),
-            # The pair that accounts of both sites take; any change of it is another address.
+            # Accounts of the Chinese and of the international site both accept this pair. Another
+            # pair would replace the address.
             internet_charge_type="PayByTraffic",
             payment_type="PayAsYouGo",
             deletion_protection=self._args.protect,

@@ -73,7 +73,7 @@ class DataVolume(pulumi.ComponentResource):
             f"{name}-snapshots",
             auto_snapshot_policy_name=f"{name}-data",
             repeat_weekdays=[str(day) for day in range(1, 8)],
-            # Hours of UTC+8.
+            # At three in the morning, Chinese time.
             time_points=["3"],
             retention_days=args.disk.snapshot_days,
             tags=args.tags,

@@ -17,7 +17,7 @@ from cronsim import CronSim, CronSimError
 
 from fleet.values.model import broken
 
-# Large cities, and the places of regions, by which a zone is looked for and which have none.
+# Cities that people type and that have no time zone of their own: each leads to the one it is in.
 _CITIES = MappingProxyType(
     {
         "Asia/Shanghai": "beijing chengdu guangzhou hangzhou nanjing shenzhen wuhan zhangjiakou",
@@ -100,7 +100,7 @@ def _suggestion(value: str) -> str:
     typed = value.lower().replace(" ", "_")
     city = typed.rsplit("/", 1)[-1]
     by_city = {name: zone for zone, names in _CITIES.items() for name in names.split()}
-    # Zones without a place (UTC, EST) are never meant: UTC+8 is not UTC.
+    # UTC and EST are never suggested: who typed UTC+8 did not mean UTC.
     by_name = {zone.lower(): zone for zone in sorted(_zones()) if "/" in zone}
     by_city |= {name.rsplit("/", 1)[-1]: zone for name, zone in by_name.items()}
     near = get_close_matches(typed, by_name, n=1, cutoff=0.8)

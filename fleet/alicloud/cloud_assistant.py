@@ -134,8 +134,8 @@ def _run_once(run: ScriptRun, ecs: Ecs) -> dict[str, Any]:
     )
     query = {**target, "InvokeId": str(started["InvokeId"]), "ContentEncoding": "PlainText"}
     while True:
-        found = ecs.call("DescribeInvocationResults", query)
-        results = found["Invocation"]["InvocationResults"]["InvocationResult"]
+        reply = ecs.call("DescribeInvocationResults", query)
+        results = reply["Invocation"]["InvocationResults"]["InvocationResult"]
         if results and results[0].get("InvocationStatus") in _DONE:
             return results[0]
         time.sleep(run.poll_seconds)

@@ -164,7 +164,7 @@ def _shared(
 
 
 def _assumptions(cluster: VmCluster | AckCluster, egress_gb_a_user: float) -> tuple[str, ...]:
-    found = [
+    assumptions = [
         f"reference prices noted on {prices.NOTED} in {prices.CURRENCY}: {prices.WHERE}",
         f"a month has {prices.HOURS_A_MONTH} hours; {egress_gb_a_user:g} GB go out a user",
         "an amount marked ~ is an estimate: look it up before you rely on it",
@@ -172,12 +172,14 @@ def _assumptions(cluster: VmCluster | AckCluster, egress_gb_a_user: float) -> tu
         f"spot: {prices.SPOT_SHARE.amount:.0%} of the list price; it varies, and can run out",
     ]
     if isinstance(cluster, VmCluster):
-        found.append("stopped by a schedule, disks, snapshots and the address cost the same")
+        assumptions.append("stopped by a schedule, disks, snapshots and the address cost the same")
     else:
-        found.append("nodes at the least number of each pool; the peak has every pool at its most")
+        assumptions.append(
+            "nodes at the least number of each pool; the peak has every pool at its most"
+        )
     if cluster.region not in ("cn-hongkong", "ap-southeast-1"):
-        found.append(f"prices of {cluster.region} differ from those noted")
-    return tuple(found)
+        assumptions.append(f"prices of {cluster.region} differ from those noted")
+    return tuple(assumptions)
 
 
 def _instance_price(kind: str, given: float | None) -> Price | None:

@@ -122,26 +122,26 @@ def sdk_credentials(profile: str | None, variables: Mapping[str, str]) -> Any:
     ways: Any = import_module("alibabacloud_credentials.provider")
     role = oidc_role(profile, variables)
     if role is not None:
-        found = ways.OIDCRoleArnCredentialsProvider(
+        provider = ways.OIDCRoleArnCredentialsProvider(
             role_arn=role.role_arn,
             oidc_provider_arn=role.provider_arn,
             oidc_token_file_path=role.token_file,
             role_session_name=role.session_name,
         )
-        return _client(found)
+        return _client(provider)
     match way_of(profile, variables):
         case Way.PROFILE:
-            found = ways.CLIProfileCredentialsProvider(
+            provider = ways.CLIProfileCredentialsProvider(
                 profile_name=profile or _first(_PROFILE, variables),
                 profile_file=_first(_PROFILES_FILE, variables),
             )
         case Way.URI:
-            found = ways.URLCredentialsProvider(uri=_first(_URI, variables))
+            provider = ways.URLCredentialsProvider(uri=_first(_URI, variables))
         case Way.ECS_ROLE:
-            found = ways.EcsRamRoleCredentialsProvider(role_name=_first(_ECS_ROLE, variables))
+            provider = ways.EcsRamRoleCredentialsProvider(role_name=_first(_ECS_ROLE, variables))
         case _:
-            found = _keys(ways, variables)
-    return _client(found)
+            provider = _keys(ways, variables)
+    return _client(provider)
 
 
 def _client(provider: Any) -> Any:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fleet.alicloud.config import AckCluster, VmCluster
 from fleet.alicloud.machine_settings import Bootstrap, k3s_urls
 
-# Everything by which a machine would be replaced, or its boot disk wiped, by a changed key. All of
-# it takes effect with the next generation instead, which is asked for by name.
+# A change of any of these would replace the machine, or wipe its boot disk. It waits for the next
+# generation of the machine, which the operator asks for in the stack file.
 HELD_UNTIL_NEXT_GENERATION = (
     "image_id",
     "user_data",
@@ -87,27 +87,27 @@ def key_pair_name(name: str, public_key: str) -> str:
 def retained(cluster: VmCluster | AckCluster) -> tuple[str, ...]:
     """Return what `destroy` leaves behind, in words, ids where the stack file has them."""
     reuse = cluster.network.reuse
-    found = [f"network {reuse.vpc_id} (yours)"] if reuse else []
+    left = [f"network {reuse.vpc_id} (yours)"] if reuse else []
     if cluster.network.address.id:
-        found.append(f"public address {cluster.network.address.id} (yours)")
+        left.append(f"public address {cluster.network.address.id} (yours)")
     if cluster.nas is not None:
         existing = cluster.nas.existing
-        found.append(f"file system {existing.server} (yours)" if existing else "file system (data)")
+        left.append(f"file system {existing.server} (yours)" if existing else "file system (data)")
     if isinstance(cluster, VmCluster):
-        found += _retained_of_machine(cluster)
+        left += _retained_of_machine(cluster)
     else:
-        found.append("ESSD disks of users' volumes (reclaim policy Retain)")
-        found.append("Log Service projects of the control plane and the audit log")
-    return tuple(found)
+        left.append("ESSD disks of users' volumes (reclaim policy Retain)")
+        left.append("Log Service projects of the control plane and the audit log")
+    return tuple(left)
 
 
 def _retained_of_machine(cluster: VmCluster) -> list[str]:
-    found = [f"instance {cluster.instance.id} (yours)"] if cluster.instance.id else []
+    left = [f"instance {cluster.instance.id} (yours)"] if cluster.instance.id else []
     disk = cluster.data_disk
     if disk is not None and disk.id:
-        found.append(f"data disk {disk.id} (yours)")
+        left.append(f"data disk {disk.id} (yours)")
     elif disk is not None and disk.keep:
-        found.append("data disk (keep: true)")
+        left.append("data disk (keep: true)")
     if disk is not None and disk.snapshot_days:
-        found.append("snapshots of the data disk, until their days are over")
-    return found
+        left.append("snapshots of the data disk, until their days are over")
+    return left

@@ -26,7 +26,7 @@ class Price(NamedTuple):
     basis: Basis
 
 
-# An hour.
+# Prices of an hour.
 INSTANCES = MappingProxyType(
     {
         "ecs.e-c1m1.large": Price(0.08, "reference"),
@@ -35,7 +35,8 @@ INSTANCES = MappingProxyType(
         "ecs.g7.xlarge": Price(1.04, "reference"),
     }
 )
-# A public address an hour; traffic out a GB; disks, snapshots and files a GiB-month.
+# Prices of a public address for an hour, of a GB of outgoing traffic, and of a GiB on disks, in
+# snapshots and in shared files for a month.
 ADDRESS_HOUR = Price(0.02, "reference")
 TRAFFIC_GB = Price(0.8, "reference")
 DISK_GIB = MappingProxyType(
@@ -49,7 +50,7 @@ SNAPSHOT_GIB = Price(0.12, "estimate")
 NAS_GIB = MappingProxyType(
     {"Capacity": Price(0.35, "estimate"), "Performance": Price(1.85, "estimate")}
 )
-# An hour each.
+# Prices of an hour.
 ACK_HOUR = MappingProxyType(
     {"ack.pro.small": Price(0.64, "estimate"), "ack.standard": Price(0.0, "estimate")}
 )

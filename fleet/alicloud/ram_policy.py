@@ -42,7 +42,7 @@ def _document(group: list[str]) -> dict[str, Any]:
     seen: set[str] = set()
     statements: list[dict[str, Any]] = []
     for feature in group:
-        # Sid would name the feature, but RAM has none.
+        # A statement cannot be named after its feature: RAM has no `Sid` as other clouds have.
         actions = [action for action in sorted(ACTIONS[feature]) if action not in seen]
         seen.update(actions)
         if actions:

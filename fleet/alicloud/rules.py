@@ -16,9 +16,9 @@ from fleet.alicloud.rules_ack import ack_problems
 from fleet.alicloud.rules_vm import vm_problems
 from fleet.errors import Problem
 
-# A shorter prefix is the world in a few pieces.
+# A few networks with a shorter prefix than this would be the whole internet.
 _WIDEST_ADMIN = 8
-# What every resource of the cloud takes.
+# So many tags fit every kind of resource.
 _TAGS = 20
 _RESERVED_TAGS = ("acs:", "aliyun", "http://", "https://")
 _VPC_PREFIXES = range(addresses.LARGEST_VPC, 25)

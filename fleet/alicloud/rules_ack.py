@@ -16,9 +16,9 @@ from fleet.alicloud.network_plan import SLOTS
 from fleet.errors import Problem
 
 SMALLEST_NODE = Size(2, 4)
-# Pods of the system and of users on one machine, each with an address of the VPC (Terway).
+# Each pod, of the system or of a user, takes an address of the VPC (Terway gives it).
 PODS_PER_NODE = 30
-# Of one access list of a load balancer.
+# So many networks fit an access list of a load balancer.
 ACCESS_ENTRIES = 300
 _SERVICE_PREFIXES = range(12, 25)
 

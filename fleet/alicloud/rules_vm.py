@@ -18,7 +18,8 @@ from fleet.errors import Problem
 
 # k3s takes about 0.8 GiB, the system as much again, one idle workspace 0.3 to 0.5 GiB.
 SMALLEST = Size(2, 4)
-# Of both directions; two rules for each network of webCidrs and of adminCidrs.
+# The limit of a security group, both directions together. Each network of webCidrs and of
+# adminCidrs takes two of them.
 GROUP_RULES = 200
 _PINNED = K3s()
 # Families of public images; what is yours (m-…) is not judged by its name.

@@ -59,15 +59,15 @@ def cost_json(report: CostReport) -> str:
 
 
 def _totals(report: CostReport) -> list[str]:
-    found = [f"Total on demand  {report.on_demand:.0f}"]
+    totals = [f"Total on demand  {report.on_demand:.0f}"]
     if round(report.peak) != round(report.on_demand):
-        found.append(f"Total at peak    {report.peak:.0f}")
-    found.append(f"Total with spot  {report.spot:.0f}")
+        totals.append(f"Total at peak    {report.peak:.0f}")
+    totals.append(f"Total with spot  {report.spot:.0f}")
     if report.scheduled is not None:
-        found.append(f"Total scheduled  {report.scheduled:.0f}")
+        totals.append(f"Total scheduled  {report.scheduled:.0f}")
     if report.a_user is not None:
-        found.append(f"A user           {report.a_user:.0f}  ({report.users} users, on demand)")
-    return found
+        totals.append(f"A user           {report.a_user:.0f}  ({report.users} users, on demand)")
+    return totals
 
 
 def _amount(line: CostLine) -> str:

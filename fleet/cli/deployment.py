@@ -5,7 +5,6 @@ Owns: how each of them is found and opened. Leaves out: what is done with them (
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import tempfile
@@ -22,12 +21,13 @@ from fleet.cli.shell import (
     ensured_passphrase,
     interactive,
     passphrase,
+    process_variables,
     say,
     warn,
 )
 from fleet.cluster.client import Cluster
 from fleet.cluster.report import Progress
-from fleet.engine.deploy import Found
+from fleet.engine.deploy import Before
 from fleet.engine.program import ROOT, inline_program
 from fleet.engine.progress import EngineWatch
 from fleet.engine.seed import Origin, Seed, choose_seed, remember_seed
@@ -36,7 +36,7 @@ from fleet.engine.settings import (
     EngineSettings,
     engine_settings,
     find_engine,
-    tuning,
+    plain_variables,
 )
 from fleet.engine.stack import EngineStack, Place, Program, engine_stack
 from fleet.errors import AwayError, InputError
@@ -45,6 +45,7 @@ from fleet.names import SEED_KEY
 from fleet.plan.environment import Plan, make_plan
 from fleet.plan.passwords import new_seed
 from fleet.stackfile.config import ExistingCluster
+from fleet.stackfile.image import ImageMode
 from fleet.stackfile.project_file import locate, read_yaml
 from fleet.stackfile.reading import Environment, load
 from fleet.stackfile.seal_file import seal_into
@@ -83,14 +84,23 @@ class Deployment:
         environment = load(stack, Path.cwd())
         file = locate(stack, Path.cwd())[0].absolute()
         provider = read_yaml(file).get("secretsprovider")
+        plan, config = make_plan(environment), environment.config
+        image = image or process_variables().get("FLEET_IMAGE") or None
+        there = image is not None or config.image.mode is ImageMode.LOCAL
         return cls(
             environment=replace(environment, folder=environment.folder.absolute()),
-            plan=make_plan(environment),
-            place=Place(name=environment.name, file=file, project=ROOT),
+            plan=plan,
+            place=Place(
+                name=environment.name,
+                file=file,
+                project=ROOT,
+                resources=_count(plan),
+                only_kubernetes=there and isinstance(config.cluster, ExistingCluster),
+            ),
             secrets_provider=None if provider in (None, "passphrase") else str(provider),
-            settings=engine_settings(os.environ),
+            settings=engine_settings(process_variables()),
             context=context,
-            image=image or os.environ.get("FLEET_IMAGE") or None,
+            image=image,
             verbose=verbose,
         )
 
@@ -101,10 +111,10 @@ class Deployment:
             yield stack
 
     @contextmanager
-    def trial(self, stack: EngineStack, found: Found) -> Generator[EngineStack]:
+    def trial(self, stack: EngineStack, before: Before) -> Generator[EngineStack]:
         """Yield a stack to look at; of one that is not there yet, or has no seed, it is a copy."""
-        sealed = found.seed.origin is Origin.STACK_FILE
-        if found.state is not None and sealed:
+        sealed = before.seed.origin is Origin.STACK_FILE
+        if before.state is not None and sealed:
             yield stack
             return
         if self.secrets_provider is not None and not sealed:
@@ -113,46 +123,34 @@ class Deployment:
             file = Path(name) / self.place.file.name
             shutil.copyfile(self.place.file, file)
             if not sealed:
-                self._seal(file, found.seed)
+                self._seal(file, before.seed)
             settings = self.settings
-            if found.state is None:
+            if before.state is None:
                 state = {BACKEND: f"file://{name}"}
-                settings = replace(settings, variables={**settings.variables, **state})
+                variables = {**settings.variables, **state}
+                settings = replace(settings, backend=state[BACKEND], variables=variables)
             with self._open(replace(self.place, file=file), settings) as trial:
-                if found.state is None:
+                if before.state is None:
                     trial.create(self.secrets_provider)
                 yield trial
 
     @contextmanager
     def _open(self, place: Place, settings: EngineSettings) -> Generator[EngineStack]:
-        def stopping() -> None:
-            warn("stopping: the engine finishes what it has begun and writes its state")
-
-        engine = find_engine(os.environ)
-        existing = isinstance(self.environment.config.cluster, ExistingCluster)
-        tuned = tuning(os.environ, self.objects, kubernetes_only=existing)
-        engine = replace(engine, variables={**tuned, **engine.variables})
-        with engine_stack(place, settings, engine, stopping) as stack:
+        with engine_stack(place, settings, find_engine(process_variables()), warn) as stack:
             yield stack
 
     def program(self) -> Program:
         """Return the program that the engine is to run."""
-        variables = dict(os.environ)
+        variables = dict(process_variables())
         if self.image is not None:
             variables["FLEET_IMAGE"] = self.image
         return inline_program(self.environment.folder, variables)
 
     def watch(self, progress: Progress, objects: int | None = None) -> EngineWatch:
         """Return a listener to a run; `objects`: of how many, if not of all in the stack file."""
-        total = self.objects if objects is None else objects
-        return EngineWatch(progress, total, progress.say if self.verbose else None)
-
-    @property
-    def objects(self) -> int:
-        """How many the stack file asks for."""
-        return _PROVIDERS + sum(
-            len(pool_objects(pool)) + _OBJECTS_A_USER * len(pool.users) for pool in self.plan.pools
-        )
+        if objects is None:
+            objects = self.place.resources
+        return EngineWatch(progress, objects, progress.say if self.verbose else None)
 
     # -- the cluster
 
@@ -245,18 +243,26 @@ class Deployment:
 
     def print_variables(self) -> None:
         """Print what a shell needs for plain `pulumi` on the same stack."""
-        variables = {**self.settings.variables, **find_engine(os.environ).variables}
+        given = process_variables()
+        variables = {**self.settings.variables, **plain_variables(find_engine(given), given)}
         if self.image is not None:
             variables["FLEET_IMAGE"] = self.image
         for name, value in sorted(variables.items()):
             say(f"export {name}={shlex.quote(value)}")
 
 
+def _count(plan: Plan) -> int:
+    """Return how many objects the engine makes of a plan, its providers among them."""
+    users = sum(len(pool.users) for pool in plan.pools)
+    shared = sum(len(pool_objects(pool)) for pool in plan.pools)
+    return _PROVIDERS + shared + _OBJECTS_A_USER * users
+
+
 def _kubeconfig_of(stack: EngineStack) -> str | None:
     if stack.state() is None:
         return None
-    found = stack.outputs().get("kubeconfig")
-    return found if isinstance(found, str) else None
+    kubeconfig = stack.outputs().get("kubeconfig")
+    return kubeconfig if isinstance(kubeconfig, str) else None
 
 
 def asked(question: str) -> bool:

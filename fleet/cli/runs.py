@@ -21,7 +21,7 @@ from fleet.cluster.purge import purge_user
 from fleet.cluster.report import Failure, Progress, failure_lines
 from fleet.cluster.waiting import retry_stuck, wait_ready
 from fleet.engine.changes import Changes, find_changes
-from fleet.engine.deploy import Found, Outcome, look, named, prepare, retained, settle
+from fleet.engine.deploy import Before, Outcome, look, named, prepare, retained, settle
 from fleet.engine.deploy import destroy as destroy_all
 from fleet.engine.deploy import run as run_engine
 from fleet.engine.program import ROOT
@@ -74,11 +74,12 @@ def up(deployment: Deployment, timeout: float | None, *, confirmed: bool, as_jso
         existing = deployment.existing_cluster()
         with deployment.stack() as stack:
             cluster = existing or deployment.made_cluster(stack)
-            found = look(stack, cluster, deployment.plan, deployment.written_seed(stack))
-            _confirm_purge(deployment, found, confirmed=confirmed)
-            deployment.keep_seed(stack, found.seed)
+            before = look(stack, cluster, deployment.plan, deployment.written_seed(stack))
+            _confirm_purge(deployment, before, confirmed=confirmed)
+            deployment.keep_seed(stack, before.seed)
             with watching() as progress:
-                done = _deploy(deployment, stack, existing, found, timeout, progress)
+                done = _deploy(deployment, stack, existing, before, timeout, progress)
+            stack.tidy()
     _tell(deployment, done, as_json=as_json)
 
 
@@ -86,13 +87,13 @@ def _deploy(
     deployment: Deployment,
     stack: EngineStack,
     existing: Cluster | None,
-    found: Found,
+    before: Before,
     timeout: float | None,
     progress: Progress,
 ) -> _Done:
     plan = deployment.plan
-    before = existing or deployment.made_cluster(stack)
-    recovery = prepare(stack, before, found, progress.say)
+    former = existing or deployment.made_cluster(stack)
+    recovery = prepare(stack, former, before, progress.say)
     watch = deployment.watch(progress)
     outcome = run_engine(stack, deployment.program(), recovery, watch)
     failures = list(watch.failures)
@@ -109,14 +110,14 @@ def _deploy(
         if outcome.error is None and not failures:
             purged = _purge(deployment, cluster)
         stays = retained(owned(cluster, plan.environment))
-    claims = _purge_claims(deployment, found)
-    changes = find_changes(watch.happened(), purge=claims, claims=_claims(found))
+    claims = _purge_claims(deployment, before)
+    changes = find_changes(watch.happened(), purge=claims, claims=_claims(before))
     return _Done(changes, outcome, purged, stays, failures)
 
 
-def _confirm_purge(deployment: Deployment, found: Found, *, confirmed: bool) -> None:
+def _confirm_purge(deployment: Deployment, before: Before, *, confirmed: bool) -> None:
     """Ask before data is deleted for good; raise InputError when nobody says yes."""
-    claims = _purge_claims(deployment, found)
+    claims = _purge_claims(deployment, before)
     listed = ", ".join(claim for of_user in claims.values() for claim in of_user)
     if claims and not confirmed and not asked(f"Delete for good: {listed}?"):
         rule = f"the data of these users is deleted for good: {listed}"
@@ -124,9 +125,9 @@ def _confirm_purge(deployment: Deployment, found: Found, *, confirmed: bool) -> 
         raise InputError([Problem("purge", ", ".join(claims), rule, change)])
 
 
-def _purge_claims(deployment: Deployment, found: Found) -> dict[str, list[str]]:
+def _purge_claims(deployment: Deployment, before: Before) -> dict[str, list[str]]:
     """Return the claims that are there of users whose data is to be deleted for good."""
-    owners = _claims(found)
+    owners = _claims(before)
     claims = {
         user: [name for name, owner in owners.items() if owner == slug(user)]
         for user in deployment.plan.purge
@@ -134,11 +135,11 @@ def _purge_claims(deployment: Deployment, found: Found) -> dict[str, list[str]]:
     return {user: names for user, names in claims.items() if names}
 
 
-def _claims(found: Found) -> dict[str, str]:
+def _claims(before: Before) -> dict[str, str]:
     """Return the users' claims in the cluster, each with its user as the label has it."""
     return {
         f"{key.namespace}/{key.name}": owner
-        for key, item in (found.live or {}).items()
+        for key, item in (before.live or {}).items()
         if key.kind == "PersistentVolumeClaim" and (owner := labels_of(item).get(LABEL_USER))
     }
 
@@ -196,13 +197,13 @@ def preview(deployment: Deployment, *, as_json: bool) -> None:
         existing = deployment.existing_cluster()
         with deployment.stack() as stack:
             cluster = existing or deployment.made_cluster(stack)
-            found = look(stack, cluster, deployment.plan, deployment.written_seed(stack))
-            with watching() as progress, deployment.trial(stack, found) as trial:
+            before = look(stack, cluster, deployment.plan, deployment.written_seed(stack))
+            with watching() as progress, deployment.trial(stack, before) as trial:
                 watch = deployment.watch(progress)
                 trial.preview(deployment.program(), watch)
-    claims = _purge_claims(deployment, found)
-    changes = find_changes(watch.planned(), purge=claims, claims=_claims(found))
-    drift = found.drift(deployment.place.name)
+    claims = _purge_claims(deployment, before)
+    changes = find_changes(watch.planned(), purge=claims, claims=_claims(before))
+    drift = before.drift(deployment.place.name)
     put_back = [*(record.key for record in drift.missing), *(e.record.key for e in drift.edited)]
     if as_json:
         back, over = [str(key) for key in put_back], [str(key) for key in drift.unknown]
@@ -226,8 +227,8 @@ def destroy(deployment: Deployment, *, confirmed: bool, as_json: bool) -> None:
         existing = deployment.existing_cluster()
         with deployment.stack() as stack:
             cluster = existing or deployment.made_cluster(stack)
-            found = look(stack, cluster, deployment.plan, deployment.written_seed(stack))
-            live = found.live or {}
+            before = look(stack, cluster, deployment.plan, deployment.written_seed(stack))
+            live = before.live or {}
             stays = retained(live)
             question = (
                 f"Delete {len(live) - len(stays)} objects of {name}, among them the runtimes of its"
@@ -237,8 +238,8 @@ def destroy(deployment: Deployment, *, confirmed: bool, as_json: bool) -> None:
                 warn("destroy: not confirmed: nothing was deleted: give --yes")
                 raise SystemExit(FAILED)
             with watching() as progress:
-                watch = deployment.watch(progress, len(found.state.objects) if found.state else 0)
-                outcome = destroy_all(stack, cluster, found, watch)
+                watch = deployment.watch(progress, len(before.state.objects) if before.state else 0)
+                outcome = destroy_all(stack, cluster, before, watch)
     if as_json:
         goes = [str(key) for key in live if str(key) not in stays]
         told = {"environment": name, "deleted": goes, "retained": stays}

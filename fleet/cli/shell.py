@@ -121,6 +121,11 @@ def ensured_passphrase() -> str:
     return settings.ensure_passphrase(os.environ)
 
 
+def process_variables() -> Mapping[str, str]:
+    """Return the environment variables, for what is told by them: the engine, a cloud's SDK."""
+    return os.environ
+
+
 def docker_of(host: str | None = None) -> Docker:
     """Return the Docker daemon to build with; FLEET_DOCKER names a command to prefer."""
     return find_docker(host, os.environ.get("FLEET_DOCKER"))
@@ -147,9 +152,9 @@ def cluster_of(
                 rule = "the stack made this cluster, and its kubeconfig is not at hand"
                 change = "give --context of the kubeconfig that Pulumi exported"
                 raise InputError([Problem("cluster.kind", cluster.kind, rule, change)])
-    found = Cluster.open(context, kubeconfig=content)
-    found.ready()
-    return found
+    opened = Cluster.open(context, kubeconfig=content)
+    opened.ready()
+    return opened
 
 
 def interactive() -> bool:

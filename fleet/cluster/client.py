@@ -184,7 +184,7 @@ class Cluster:
                 return False
             raise
         if wait is not None:
-            # The answer is the object while something holds it, a status when it is gone.
+            # The API answers with the object while a finalizer holds it, else with a Status.
             metadata = cast("Live", answer.get("metadata") or {})
             gone = uid or str(metadata.get("uid", ""))
             self._wait_gone(kind, name, namespace, gone, wait)
@@ -195,11 +195,11 @@ class Cluster:
     ) -> None:
         deadline = time.monotonic() + seconds
         while True:
-            found = self.get(kind, name, namespace)
-            if found is None or (uid and found["metadata"]["uid"] != uid):
+            live = self.get(kind, name, namespace)
+            if live is None or (uid and live["metadata"]["uid"] != uid):
                 return
             if time.monotonic() >= deadline:
-                held = ", ".join(found["metadata"].get("finalizers") or ["nothing that is told"])
+                held = ", ".join(live["metadata"].get("finalizers") or ["nothing that is told"])
                 place = f"{namespace}/" if namespace else ""
                 raise ClusterError(
                     f"{KINDS[kind].name} {place}{name}: deleted, but still there after"

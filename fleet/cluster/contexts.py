@@ -111,14 +111,14 @@ def _anchor(settings: dict[str, Any], folder: Path) -> None:
 
 
 def _items(part: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    found = part.get(key)
-    items = cast("list[Any]", found) if isinstance(found, list) else []
+    value = part.get(key)
+    items = cast("list[Any]", value) if isinstance(value, list) else []
     return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
 
 
 def _inner(item: Mapping[str, Any] | None, key: str) -> dict[str, Any] | None:
-    found = item.get(key) if item else None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+    value = item.get(key) if item else None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
 def _current(part: Mapping[str, Any]) -> bool:

@@ -126,7 +126,7 @@ def _open(connection: Connection, url: str) -> websocket.WebSocket:
 
 def _tls(connection: Connection) -> dict[str, Any]:
     settings = connection.configuration
-    found = {
+    options = {
         "cert_reqs": ssl.CERT_REQUIRED if settings.verify_ssl else ssl.CERT_NONE,
         "check_hostname": bool(settings.verify_ssl),
         "ca_certs": settings.ssl_ca_cert,
@@ -134,7 +134,7 @@ def _tls(connection: Connection) -> dict[str, Any]:
         "keyfile": settings.key_file,
         "server_hostname": settings.tls_server_name,
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in options.items() if value is not None}
 
 
 def _send(socket: websocket.WebSocket, stdin: bytes, where: str) -> None:
@@ -146,7 +146,7 @@ def _send(socket: websocket.WebSocket, stdin: bytes, where: str) -> None:
 
 
 def _receive(socket: websocket.WebSocket) -> tuple[int, bytes]:
-    # The package annotates it as a tuple of anything.
+    # The package's own annotation is too wide to be of use.
     kind, frame = cast("Any", socket).recv_data_frame()
     return cast("int", kind), cast("bytes", frame.data)
 

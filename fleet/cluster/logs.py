@@ -46,14 +46,14 @@ def logs(cluster: Cluster, user: UserPlan, request: LogRequest) -> Iterator[str]
 
 def _with_logs(pod: Live, *, previous: bool) -> Sequence[str]:
     """Return the containers that have a log, in starting order."""
-    found: list[str] = []
+    names: list[str] = []
     for _, status in judged.containers(pod):
         last = part(part(status, "lastState"), "terminated")
         state = part(status, "state")
         started = bool(last) or state.get("running") is not None or bool(part(state, "terminated"))
         if last if previous else started:
-            found.append(str(status["name"]))
-    return found
+            names.append(str(status["name"]))
+    return names
 
 
 def _log(cluster: Cluster, pod: Live, container: str, request: LogRequest) -> Iterator[str]:
@@ -82,8 +82,8 @@ def _log_when_started(
             if refused.status != _BAD_REQUEST:
                 raise
             time.sleep(1)
-            found = cluster.get("pods", pod["metadata"]["name"], user.namespace)
-            if found is None or judged.ended(found):
+            live = cluster.get("pods", pod["metadata"]["name"], user.namespace)
+            if live is None or judged.ended(live):
                 raise ClusterError(f"user {user.id}: logs: the pod is gone") from None
         else:
             return

@@ -69,5 +69,5 @@ def notes_of(item: Live) -> dict[str, str]:
 
 def owned(cluster: Cluster, environment: str) -> dict[Key, Live]:
     """Return every object that an environment owns."""
-    found = cluster.list_all(_OWNED, labels={LABEL_ENVIRONMENT: environment})
-    return {key_of(item): item for items in found.values() for item in items}
+    objects = cluster.list_all(_OWNED, labels={LABEL_ENVIRONMENT: environment})
+    return {key_of(item): item for items in objects.values() for item in items}

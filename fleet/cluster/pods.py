@@ -33,14 +33,14 @@ class Doing:
 
 def part(item: Mapping[str, Any], key: str) -> Live:
     """Return a mapping inside an object; an absent or null one is empty."""
-    found = item.get(key)
-    return cast("Live", found) if isinstance(found, dict) else {}
+    value = item.get(key)
+    return cast("Live", value) if isinstance(value, dict) else {}
 
 
 def parts(item: Mapping[str, Any], key: str) -> list[Live]:
     """Return a list of mappings inside an object; an absent or null one is empty."""
-    found = item.get(key)
-    return cast("list[Live]", found) if isinstance(found, list) else []
+    value = item.get(key)
+    return cast("list[Live]", value) if isinstance(value, list) else []
 
 
 def uid(item: Live) -> str:
@@ -128,9 +128,9 @@ def _ended_phase(pod: Live) -> str:
 
 
 def _condition(pod: Live, kind: str) -> Live:
-    found = parts(part(pod, "status"), "conditions")
+    conditions = parts(part(pod, "status"), "conditions")
     none: Live = {}
-    return next((item for item in found if item.get("type") == kind), none)
+    return next((item for item in conditions if item.get("type") == kind), none)
 
 
 def _trouble(status: Live, *, init: bool) -> Doing | None:

@@ -46,7 +46,7 @@ def purge_user(
         _let_volume_go(cluster, claim, owner)
         cluster.delete("persistentvolumeclaims", name, namespace, wait=_PATIENCE)
         done.append(f"claim {namespace}/{name}")
-    # Of this run, and of one that was killed after the claim went.
+    # By label, so that volumes of a run that was killed after deleting the claim are found too.
     left = cluster.list("persistentvolumes", labels=owner)
     _wait_gone(cluster, user_id, [item["metadata"]["name"] for item in left])
     return done
@@ -97,8 +97,8 @@ def _wait_gone(cluster: Cluster, user_id: str, volumes: list[str]) -> None:
             return cluster.get("persistentvolumes", name) is None
 
         if not _wait(gone, _PATIENCE):
-            found = cluster.get("persistentvolumes", volume) or {}
-            why = one_line(str(part(found, "status").get("message") or ""), 200)
+            left = cluster.get("persistentvolumes", volume) or {}
+            why = one_line(str(part(left, "status").get("message") or ""), 200)
             raise ClusterError(
                 f"user {user_id}: purge: volume {volume} stays after {_PATIENCE:g} s"
                 f"{f' ({why})' if why else ''}: its claim is gone, its data may not be: delete the"

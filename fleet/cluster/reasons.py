@@ -31,9 +31,9 @@ _VOLUME_EVENTS = frozenset({"FailedAttachVolume", "FailedMount", "FailedMapVolum
 _CLAIM_EVENTS = frozenset({"ProvisioningFailed", "FailedBinding"})
 _EVENT_NOT_FOUND = re.compile(r'\b(?:secret|configmap)s? "[^"]+" not found', re.IGNORECASE)
 _QUOTA = re.compile(r"exceeded quota: (?P<name>[^,]+), (?P<figures>.*)", re.DOTALL)
-# What follows the scheduler's own sentence repeats it.
+# The scheduler repeats its sentence in what follows.
 _PREEMPTION = re.compile(r"\s*(?:no new claims to deallocate,\s*)?preemption:.*", re.DOTALL)
-# What each layer says before the one that knows.
+# kubelet, containerd and runc each put words of their own before the cause.
 _LAYERS = re.compile(r"^.*unable to start container process: (?:error during [^:]*: )?", re.DOTALL)
 _PROBE_ADDRESS = re.compile(r'Get "[^"]*": (?:dial tcp \S+: (?:connect: )?)?')
 _NO_CLASS = re.compile(r"storageclass\S* \"[^\"]*\" not found|no storage class is set")
@@ -181,7 +181,7 @@ def _not_made(deployment: Live) -> Reason | None:
 def _refused(message: str) -> Reason:
     quota = _QUOTA.search(message)
     if quota is not None:
-        # The pod's random name before it would make fifty equal reasons fifty different ones.
+        # Without the pod's random name, so that fifty users with this reason are told in one line.
         text = f"quota {quota['name']} is used up: {quota['figures']}"
         return Reason(kind=Kind.QUOTA, text=safe(text))
     words = re.sub(r'^.*?" is forbidden: ', "", message, count=1, flags=re.DOTALL)
@@ -257,9 +257,9 @@ class _Judged:
         status = _part(self._pod, "status")
         for first, key in ((True, "initContainerStatuses"), (False, "containerStatuses")):
             for state in _list(status, key):
-                found = self._waiting(state) or self._ended(state, first=first)
-                if found is not None:
-                    return found
+                reason = self._waiting(state) or self._ended(state, first=first)
+                if reason is not None:
+                    return reason
         return None
 
     def _waiting(self, state: Live) -> Reason | None:

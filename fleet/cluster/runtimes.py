@@ -66,15 +66,15 @@ def restart(cluster: Cluster, user: UserPlan, timeout: float, report: Report) ->
     """
     need_active(user)
     labels = {LABEL_ENVIRONMENT: user.environment, LABEL_USER: slug(user.id)}
-    found = cluster.list_all(
+    live = cluster.list_all(
         ("deployments", "replicasets", "pods"), namespace=user.namespace, labels=labels
     )
-    if not found["deployments"]:
+    if not live["deployments"]:
         raise ClusterError(f"user {user.id}: restart: not deployed: run fleet up first")
-    if not found["deployments"][0]["spec"].get("replicas", 1):
+    if not live["deployments"][0]["spec"].get("replicas", 1):
         raise ClusterError(f"user {user.id}: restart: was scaled to 0 by hand: run fleet up")
-    before = {judged.uid(pod) for pod in found["pods"]}
-    for item in found["replicasets"]:
+    before = {judged.uid(pod) for pod in live["pods"]}
+    for item in live["replicasets"]:
         if item["spec"].get("replicas", 1):
             name = item["metadata"]["name"]
             cluster.delete(
@@ -154,5 +154,5 @@ def _session_id(answer: str) -> str | None:
         session = json.loads(answer)
     except ValueError:
         return None
-    found = cast("Live", session).get("id") if isinstance(session, dict) else None
-    return found if isinstance(found, str) and _SESSION.fullmatch(found) else None
+    session_id = cast("Live", session).get("id") if isinstance(session, dict) else None
+    return session_id if isinstance(session_id, str) and _SESSION.fullmatch(session_id) else None

@@ -85,13 +85,13 @@ def states(cluster: Cluster, plan: Plan, *, volumes: bool = True) -> list[Runtim
 
 def _owned(cluster: Cluster, environment: str) -> dict[tuple[str, str], _Owned]:
     labels = {LABEL_ENVIRONMENT: environment, LABEL_USER: ""}
-    found: dict[tuple[str, str], _Owned] = {}
+    owned: dict[tuple[str, str], _Owned] = {}
     for kind, items in cluster.list_all(_KINDS, labels=labels).items():
         for item in items:
             metadata = item["metadata"]
             owner = (metadata["namespace"], metadata["labels"][LABEL_USER])
-            found.setdefault(owner, _Owned()).of(kind).append(item)
-    return found
+            owned.setdefault(owner, _Owned()).of(kind).append(item)
+    return owned
 
 
 def _row(

@@ -21,10 +21,11 @@ from fleet.values.quantity import parse_quantity
 
 _PARALLEL = 8
 _FOLDERS = frozenset({"hostPath", "local", "nfs"})
-# A disk's file system is a little smaller than its claim; a shared disk is as large as it likes.
+# The file system of a claim's own disk is about as large as the claim. One that is larger than this
+# factor is a disk that several claims share, whose use says nothing of one of them.
 _ROOM = 1.25
 _PATIENCE = 20.0
-# Absolute: the first folders of a runtime's PATH are its user's.
+# By its path: a user can put a program named du into the first folders of their PATH.
 _DU = ("/usr/bin/du", "-skx", "/app", "/data")
 _DU_LINE = re.compile(r"(\d{1,15})\s+/(?:app|data)")
 
@@ -63,13 +64,13 @@ def used(cluster: Cluster, asked: Sequence[Claim], container: str) -> dict[tuple
     if not asked:
         return {}
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        found = _told(cluster, asked, pool)
-        unknown = [item for item in asked if item.key not in found and item.can_tell]
+        known = _told(cluster, asked, pool)
+        unknown = [item for item in asked if item.key not in known and item.can_tell]
         sizes = pool.map(partial(_du, cluster, container), unknown)
         for item, size in zip(unknown, sizes, strict=True):
             if size is not None:
-                found[item.key] = size
-    return {key: _text(size) for key, size in found.items()}
+                known[item.key] = size
+    return {key: _text(size) for key, size in known.items()}
 
 
 def _told(
@@ -81,13 +82,13 @@ def _told(
     figures: dict[tuple[str, str], Live] = {}
     for answer in pool.map(partial(_node, cluster), nodes):
         figures |= answer
-    found: dict[tuple[str, str], int] = {}
+    sizes: dict[tuple[str, str], int] = {}
     for item in asked:
         if item.key in figures and item.claim["spec"].get("volumeName") not in folders:
             size = _own_use(figures[item.key], item.claim)
             if size is not None:
-                found[item.key] = size
-    return found
+                sizes[item.key] = size
+    return sizes
 
 
 def _folders(cluster: Cluster) -> set[str]:
@@ -105,18 +106,18 @@ def _node(cluster: Cluster, node: str) -> dict[tuple[str, str], Live]:
         summary = cluster.raw(f"/api/v1/nodes/{node}/proxy/stats/summary")
     except ClusterError:
         return {}
-    found: dict[tuple[str, str], Live] = {}
+    volumes: dict[tuple[str, str], Live] = {}
     for pod in _mappings(summary, "pods"):
         for volume in _mappings(pod, "volume"):
             claim = part(volume, "pvcRef")
             if claim:
-                found[(str(claim.get("namespace")), str(claim.get("name")))] = volume
-    return found
+                volumes[(str(claim.get("namespace")), str(claim.get("name")))] = volume
+    return volumes
 
 
 def _mappings(item: object, key: str) -> Iterable[Live]:
-    found = parts(cast("Mapping[str, Any]", item), key) if isinstance(item, dict) else []
-    return [each for each in found if isinstance(cast("object", each), dict)]
+    entries = parts(cast("Mapping[str, Any]", item), key) if isinstance(item, dict) else []
+    return [each for each in entries if isinstance(cast("object", each), dict)]
 
 
 def _own_use(figure: Live, claim: Live) -> int | None:
@@ -135,7 +136,7 @@ def _du(cluster: Cluster, container: str, asked: Claim) -> int | None:
         )
     except ClusterError:
         return None
-    # It says what it could read and ends with 1 when a folder was closed to it.
+    # du ends with 1 when it may not read a folder, and still tells the rest.
     sizes = [found for line in done.out.splitlines() if (found := _DU_LINE.fullmatch(line))]
     return 1024 * sum(int(item[1]) for item in sizes) if sizes else None
 

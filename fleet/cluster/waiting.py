@@ -30,11 +30,11 @@ STEP = "wait until ready"
 POLL_SECONDS = 1.0
 # A cluster that is updated itself may be away for a moment; longer is told.
 _AWAY_SECONDS = 60.0
-# Events are looked for again at most so often: they come late anyway.
+# Events are read no more often than this: the cluster writes them late anyway.
 _EVENTS_SECONDS = 5.0
-# A list of so many ids still fits a URL.
+# So many ids fit the URL of one request.
 _NAMED = 50
-# What shows for less is part of any start.
+# A reason that shows for a shorter time is a normal part of starting.
 _SETTLE_SECONDS = 2.0
 _LATE_SECONDS = 60.0
 _LATE = frozenset({Kind.ENDING, Kind.SILENT, Kind.STARTING})
@@ -47,12 +47,12 @@ _PATIENCE: Mapping[Kind, float] = {
     # The first try may meet a registry that is busy; the second comes after ten seconds.
     Kind.IMAGE_PULL: 40.0,
     Kind.CONTAINER: 40.0,
-    # Pods that end free their share within their grace period of 30 seconds.
+    # Pods that are ending give their part of the quota back after at most 30 seconds.
     Kind.QUOTA: 60.0,
 }
 """Seconds after which a reason that has stayed ends the wait for its user. No other does."""
 _ENDS = frozenset({Kind.INIT, Kind.CRASH, Kind.MEMORY})
-# So often a container must have ended within this wait: once or twice may be chance.
+# A container that ended so often during this wait is stuck; once or twice may be chance.
 _STUCK = 3
 _BACK_OFF = frozenset({"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull"})
 _NOBODY = "not ready in time, and the cluster names no reason: look at fleet logs"
@@ -144,12 +144,12 @@ class _Listed:
 
     def of(self, kind: str) -> dict[Key, list[Live]]:
         """Return the objects of a kind, by user."""
-        found: dict[Key, list[Live]] = {}
+        objects: dict[Key, list[Live]] = {}
         for item in self._cluster.list(kind, labels=self._selector):
             metadata = item["metadata"]
             key = (metadata["namespace"], metadata["labels"].get(LABEL_USER, ""))
-            found.setdefault(key, []).append(item)
-        return found
+            objects.setdefault(key, []).append(item)
+        return objects
 
     def deployment(self, user: UserPlan) -> Live | None:
         """Return a user's Deployment."""
@@ -184,10 +184,10 @@ class _Listed:
         """Return why a user's runtime does not run."""
         deployment = self.deployment(user)
         given = (deployment, self.sets(user), self.pods(user), events)
-        found = reason_of(*given)
-        if found is not None and found.kind in {Kind.CLAIM, Kind.NO_CLASS}:
+        reason = reason_of(*given)
+        if reason is not None and reason.kind in {Kind.CLAIM, Kind.NO_CLASS}:
             return reason_of(*given, self.claims(user))
-        return found
+        return reason
 
 
 @dataclass(slots=True)
@@ -238,7 +238,7 @@ class _Wait:
             if last:
                 self._give_up(reasons or {})
             elif self._waiting:
-                # A large environment leaves the cluster as much time as it takes from it.
+                # Where reading takes long, pause as long: half of the time is the cluster's.
                 self.clock.sleep(max(POLL_SECONDS, self.clock.now() - polled))
         return self._failures
 
@@ -265,12 +265,12 @@ class _Wait:
         return reasons
 
     def _reasons(self, listed: _Listed, *, last: bool) -> dict[str, Reason]:
-        found = {user.id: listed.reason(user, ()) for user in self._waiting.values()}
-        unclear = [self._waiting[key] for key, reason in found.items() if _needs_events(reason)]
+        reasons = {user.id: listed.reason(user, ()) for user in self._waiting.values()}
+        unclear = [self._waiting[key] for key, reason in reasons.items() if _needs_events(reason)]
         self._read_events(unclear, last=last)
         for user in unclear:
-            found[user.id] = listed.reason(user, self._events.get(user.namespace, ()))
-        return {key: reason for key, reason in found.items() if reason is not None}
+            reasons[user.id] = listed.reason(user, self._events.get(user.namespace, ()))
+        return {key: reason for key, reason in reasons.items() if reason is not None}
 
     def _read_events(self, users: Sequence[UserPlan], *, last: bool) -> None:
         now = self.clock.now()

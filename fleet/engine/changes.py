@@ -159,8 +159,8 @@ def find_changes(
         else:
             rest.append(step)
     purged = purge or {}
-    found = [_UserSteps(user, mine, before, claims).change() for user, mine in users.items()]
-    told = [_with_purge(item, purged) for item in found if item is not None]
+    changes = [_UserSteps(user, mine, before, claims).change() for user, mine in users.items()]
+    told = [_with_purge(item, purged) for item in changes if item is not None]
     told += [_purged(user, purged[user]) for user in purged if user not in users]
     return Changes(
         users=tuple(sorted(told, key=lambda item: (list(Action).index(item.action), item.user))),
@@ -179,19 +179,19 @@ def _merged(steps: Iterable[Step]) -> list[Step]:
 
     An object that is put back and changed by the file in one run has two.
     """
-    found: list[Step] = []
+    merged: list[Step] = []
     places: dict[str, int] = {}
     for step in steps:
         before = places.get(step.urn)
         if before is not None and step.op == "update":
-            first = found[before]
+            first = merged[before]
             paths = (*first.paths, *step.paths)
-            found[before] = replace(first, new=step.new, paths=paths)
+            merged[before] = replace(first, new=step.new, paths=paths)
         elif before is None or step.op not in _NOTHING:
             if step.op in {"create", "update"}:
-                places[step.urn] = len(found)
-            found.append(step)
-    return found
+                places[step.urn] = len(merged)
+            merged.append(step)
+    return merged
 
 
 class _UserSteps:

@@ -86,7 +86,11 @@ class EngineCommand(auto.PulumiCommand):
     def __post_init__(self) -> None:
         # Not the base class's: it looks for `bin/pulumi` below a folder.
         self.command = str(self.program)
-        text = self.run_with(["version"], Path.cwd()).stdout.strip()
+        result = self._run(["version"], Path.cwd(), {}, None)
+        text = (result.stdout or result.stderr).strip()[:200]
+        if result.code != 0:
+            said = text or "no reason given"
+            raise EngineError(f"{self.program}: it does not start (code {result.code}): {said}")
         try:
             self.version = VersionInfo.parse(text.removeprefix("v"))
         except ValueError:

@@ -31,7 +31,7 @@ _RESTART_SECONDS = 180.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class Before:
     """What there is before a run."""
 
     state: State | None
@@ -72,7 +72,7 @@ class Outcome:
 
 def look(
     stack: EngineStack, cluster: Cluster | None, plan: Plan, written_seed: str | None
-) -> Found:
+) -> Before:
     """Find out what there is, and refuse what cannot work; nothing is touched.
 
     Raises InputError for what existing claims forbid, ClusterError for what is somebody else's,
@@ -87,16 +87,16 @@ def look(
         problems = claim_problems(plan, live)
         if problems:
             raise InputError(problems)
-    return Found(state=stack.state(), live=live, seed=seed)
+    return Before(state=stack.state(), live=live, seed=seed)
 
 
 def prepare(
-    stack: EngineStack, cluster: Cluster | None, found: Found, tell: Callable[[str], None]
+    stack: EngineStack, cluster: Cluster | None, before: Before, tell: Callable[[str], None]
 ) -> Recovery:
     """Find the way back from whatever happened since the last run; say what it is."""
-    if cluster is None or found.live is None:
+    if cluster is None or before.live is None:
         return Recovery()
-    recovery = recover(stack, cluster, found.state or NOTHING, found.live, _ignore)
+    recovery = recover(stack, cluster, before.state or NOTHING, before.live, _ignore)
     put_back = recovery.put_back
     if put_back:
         tell(f"deleted or edited by somebody, put back: {named(put_back)}")
@@ -129,16 +129,20 @@ def settle(
             outcome.restarted.append(user.id)
 
 
-def destroy(stack: EngineStack, cluster: Cluster | None, found: Found, listen: Listener) -> Outcome:
+def destroy(
+    stack: EngineStack, cluster: Cluster | None, before: Before, listen: Listener
+) -> Outcome:
     """Delete all that is not retained, what no state knows too."""
     outcome = Outcome()
-    if found.state is not None:
+    if before.state is not None:
         try:
             stack.destroy(listen)
         except RunFailedError as error:
             outcome.error = str(error)
     if cluster is not None and outcome.error is None:
-        left = replace(found, state=None, live=owned(cluster, stack.name)).drift(stack.name).unknown
+        left = (
+            replace(before, state=None, live=owned(cluster, stack.name)).drift(stack.name).unknown
+        )
         outcome.deleted = [str(key) for key in delete_unknown(stack, cluster, left)]
     return outcome
 

@@ -163,10 +163,10 @@ def place_of(inputs: Inputs) -> str:
 
 def part(inputs: Inputs, *path: str) -> Inputs:
     """Return a mapping inside inputs; an absent, null, secret or unknown one is empty."""
-    found: object = inputs
+    place: object = inputs
     for key in path:
-        found = _mapping(found).get(key)
-    return _mapping(found)
+        place = _mapping(place).get(key)
+    return _mapping(place)
 
 
 def _mapping(value: object) -> Inputs:
@@ -175,8 +175,8 @@ def _mapping(value: object) -> Inputs:
 
 def parts(inputs: Inputs, key: str) -> list[Inputs]:
     """Return the mappings of a list inside inputs; one that is no list is empty."""
-    found = inputs.get(key)
-    items = cast("list[object]", found) if isinstance(found, list) else []
+    value = inputs.get(key)
+    items = cast("list[object]", value) if isinstance(value, list) else []
     return [cast("Inputs", item) for item in items if isinstance(item, Mapping)]
 
 

@@ -56,18 +56,18 @@ def _refusal(environment: str, who: str, since: str) -> EngineError:
 
 def told_refusal(environment: str, text: str) -> EngineError:
     """Return the refusal for what the engine printed about a lock."""
-    found = _TOLD.search(text)
-    if found is None:
+    match = _TOLD.search(text)
+    if match is None:
         return _refusal(environment, "somebody", "a moment ago")
-    who = f"{found['who']} (process {found['pid']})"
-    return _refusal(environment, who, shown(found["since"]))
+    who = f"{match['who']} (process {match['pid']})"
+    return _refusal(environment, who, shown(match["since"]))
 
 
 def find_locks(state: Path, stack: str) -> list[Lock]:
     """Return the locks on a stack of a state that is kept in files."""
     folder = state / ".pulumi" / "locks" / "organization" / PROJECT / stack
-    found = (_read(path) for path in sorted(folder.glob("*.json")))
-    return [lock for lock in found if lock is not None]
+    locks = (_read(path) for path in sorted(folder.glob("*.json")))
+    return [lock for lock in locks if lock is not None]
 
 
 def _read(path: Path) -> Lock | None:

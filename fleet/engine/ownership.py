@@ -45,10 +45,10 @@ def refuse_foreign(
 
 
 def _refuse_unlabelled(cluster: Cluster, name: str) -> None:
-    found = cluster.get("namespaces", name)
-    if found is None:
+    namespace = cluster.get("namespaces", name)
+    if namespace is None:
         return
-    owner = labels_of(found).get(LABEL_ENVIRONMENT, "nobody we know")
+    owner = labels_of(namespace).get(LABEL_ENVIRONMENT, "nobody we know")
     raise ClusterError(
         f"namespace {name}: it exists and belongs to {shown(owner)}: this environment would take"
         " over what is in it: rename the environment or the pool, or delete that namespace"

@@ -87,15 +87,15 @@ def end_session(session: int) -> list[int]:
     """
     if session <= _FIRST or lives(session):
         return []
-    found = [pid for pid in _pids() if _is_in(pid, session) and started_by(pid) is not None]
+    pids = [pid for pid in _pids() if _is_in(pid, session) and started_by(pid) is not None]
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in found:
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
         deadline = time.monotonic() + _PATIENCE
-        while any(lives(pid) for pid in found) and time.monotonic() < deadline:
+        while any(lives(pid) for pid in pids) and time.monotonic() < deadline:
             time.sleep(0.05)
-    return found
+    return pids
 
 
 def _pids() -> list[int]:

@@ -176,7 +176,7 @@ def stale_managers(state: State, live: Mapping[Key, Live]) -> dict[Key, tuple[st
 
     What such a one owns alone would outlive its removal from the program for ever.
     """
-    found: dict[Key, tuple[str, list[str]]] = {}
+    objects: dict[Key, tuple[str, list[str]]] = {}
     for key, record in state.objects.items():
         item = live.get(key)
         if item is None or not record.manager or key.kind in RETAINED_KINDS:
@@ -189,8 +189,8 @@ def stale_managers(state: State, live: Mapping[Key, Live]) -> dict[Key, tuple[st
         ]
         stale = [name for name in names if _is_ours(name) and name != record.manager]
         if stale and record.manager in names:
-            found[key] = (item["apiVersion"], stale)
-    return found
+            objects[key] = (item["apiVersion"], stale)
+    return objects
 
 
 def _is_ours(manager: str) -> bool:

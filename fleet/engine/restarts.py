@@ -33,11 +33,11 @@ _TOLD_WITH_VALUES = re.compile(r"image|(?:cpu|memory|ephemeral-storage) (?:reque
 
 def topics_of(template: Inputs) -> Topics:
     """Return everything a pod template says, by topic."""
-    found: Topics = {}
+    topics: Topics = {}
     for topic, value in _topics(template):
         # Two places that say one topic, such as a scene's volume and its mounts, count as one.
-        found[topic] = (found[topic], value) if topic in found else value
-    return found
+        topics[topic] = (topics[topic], value) if topic in topics else value
+    return topics
 
 
 def changed_topics(old: Topics, new: Topics) -> list[str]:

@@ -20,10 +20,13 @@ from fleet.errors import EngineError, InputError, Problem
 
 PROGRAM = "pulumi"
 PROVIDER = "pulumi-resource-kubernetes"
+LANGUAGE_HOST = "pulumi-language-python"
 WORD, WORD_FILE = "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"
 BACKEND = "PULUMI_BACKEND_URL"
+RATE = {"PULUMI_K8S_CLIENT_QPS": "300", "PULUMI_K8S_CLIENT_BURST": "600"}
+"""How often the provider asks a cluster. Unset, 50 times a second would be most of a first run; the
+API server, which knows how busy it is, puts off who asks too often."""
 _FOLDER = "opencode-fleet"
-_ENGINE_MEGABYTES = 150
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +39,10 @@ class EngineSettings:
     """Folder of what must outlive a checkout."""
     variables: Mapping[str, str]
     """Environment variables to add to the operator's own."""
+    memory_is_set: bool = False
+    """Whether the operator has said how much memory the engine may take."""
+    rate_is_set: bool = False
+    """Whether the operator has said how often the provider may ask the cluster."""
 
     @property
     def state_folder(self) -> Path | None:
@@ -67,26 +74,13 @@ def engine_settings(environ: Mapping[str, str]) -> EngineSettings:
         backend = variables[BACKEND] = f"file://{state}"
     if not _has_passphrase(environ):
         variables[WORD_FILE] = str(_passphrase_file(data))
-    return EngineSettings(backend=backend, data=data, variables=variables)
-
-
-def tuning(environ: Mapping[str, str], resources: int, *, kubernetes_only: bool) -> dict[str, str]:
-    """Return settings that make a run of some resources fast and small; the operator's own hold."""
-    chosen = {
-        # The provider asks no more than 50 times a second unless told; the API server, which
-        # knows how busy it is, puts off who asks too often.
-        "PULUMI_K8S_CLIENT_QPS": "300",
-        "PULUMI_K8S_CLIENT_BURST": "600",
-        # Looking for garbage is a quarter of the engine's work, and what it may take instead is
-        # memory; but never more than is in use, at a third of a megabyte a resource.
-        "GOGC": "300",
-        "GOMEMLIMIT": f"{_ENGINE_MEGABYTES + resources * 2 // 5}MiB",
-    }
-    if kubernetes_only:
-        # Inputs that are what they were are not sent to the provider to be compared: it looks at
-        # nothing else. Another provider's may look at what the cloud says.
-        chosen |= {"PULUMI_ENABLE_LEGACY_DIFF": "true", "PULUMI_PARALLEL_DIFF": "true"}
-    return {name: value for name, value in chosen.items() if name not in environ}
+    return EngineSettings(
+        backend=backend,
+        data=data,
+        variables=variables,
+        memory_is_set=bool({"GOGC", "GOMEMLIMIT"} & set(environ)),
+        rate_is_set=bool(set(RATE) & set(environ)),
+    )
 
 
 def find_engine(environ: Mapping[str, str]) -> Engine:
@@ -104,6 +98,16 @@ def find_engine(environ: Mapping[str, str]) -> Engine:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         },
     )
+
+
+def plain_variables(engine: Engine, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what plain `pulumi` needs of an engine: for one built here, a language host too."""
+    variables = dict(engine.variables)
+    folder = Path(__file__).parent / "host"
+    path = variables.get("PATH", environ.get("PATH", os.defpath))
+    if engine.variables and shutil.which(LANGUAGE_HOST, path=path) is None:
+        variables["PATH"] = os.pathsep.join((str(folder), path))
+    return variables
 
 
 def find_program(environ: Mapping[str, str]) -> Path:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,25 +24,27 @@ from pulumi.automation._stack import StackInitMode
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 from pulumi.automation.events import EngineEvent
 
+from fleet.cluster.untrusted import one_line
 from fleet.engine.command import EngineCommand
 from fleet.engine.locks import clear_dead_locks, told_refusal
-from fleet.engine.settings import Engine, EngineSettings
+from fleet.engine.settings import RATE, Engine, EngineSettings
 from fleet.engine.state import State, read_state
+from fleet.engine.state_file import mend_state_file, read_state_file, tidy_state
 from fleet.errors import EngineError
-from fleet.names import PROJECT
 
 Program = Callable[[], None]
 OnEvent = Callable[[EngineEvent], None]
 # Many requests wait for the cluster at once; beyond it two cores gain nothing.
 PARALLEL = 32
+_LEAST_MEMORY = 300
+_LONG = 400
 _FAST = {
     # One write of the state at the end. A run that is killed before is mended by the next one.
     "PULUMI_SKIP_CHECKPOINTS": "true",
     # What another field manager wrote is ours to write: whose object it is was checked before.
     "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
 }
-# Of a state file: https://pkg.go.dev/github.com/pulumi/pulumi/sdk/v3/go/common/apitype
-_FILE_VERSION = 3
+_STOPPING = "stopping: the engine finishes what it has begun and writes its state"
 ADOPT = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
 """Settings of a run that takes over objects which exist already."""
 
@@ -54,6 +57,32 @@ class Place:
     file: Path
     project: Path
     """Folder of the program and of Pulumi.yaml."""
+    resources: int = 0
+    """About how many there are to be."""
+    only_kubernetes: bool = False
+    """Whether nothing else is made: no cloud, no image."""
+
+
+def run_settings(place: Place, settings: EngineSettings) -> dict[str, str]:
+    """Return the environment variables of a run that changes things.
+
+    Measured with 100 suspended users, 617 resources, nothing changed: the engine's own CPU time
+    from 8.0 to 7.0 s by the diff, its memory from 500 to 350 MB by the limit.
+    """
+    variables = dict(_FAST)
+    if place.only_kubernetes:
+        # Inputs that are equal mean no change there: the provider is not asked. It is of no use
+        # for a cloud, whose providers compare with what they have read.
+        variables["PULUMI_ENABLE_LEGACY_DIFF"] = "true"
+        variables["PULUMI_PARALLEL_DIFF"] = "true"
+    if not settings.rate_is_set:
+        variables |= RATE
+    if not settings.memory_is_set:
+        # Collecting garbage is a quarter of the engine's work while memory is plenty.
+        variables["GOGC"] = "300"
+        # Half a megabyte a resource is what is really used; below it, collecting never ends.
+        variables["GOMEMLIMIT"] = f"{max(_LEAST_MEMORY, place.resources // 2)}MiB"
+    return variables
 
 
 @contextmanager
@@ -106,13 +135,17 @@ class EngineStack:
     settings: EngineSettings
     command: EngineCommand
     folder: Path
+    tell: Callable[[str], None]
+    """Takes a line about something that a person should know."""
+    run_settings: Mapping[str, str]
+    """Settings of runs that change things."""
 
     def state(self) -> State | None:
         """Return what the state holds; None where there is no such stack yet."""
         written = self._written()
         if written is not None:
             return read_state(written)
-        text = self._ask(["stack", "export", "--stack", self.name])
+        text = self._export()
         if text is None:
             return None
         content = cast("dict[str, Any]", json.loads(text))
@@ -120,33 +153,33 @@ class EngineStack:
 
     def exists(self) -> bool:
         """Return whether there is such a stack, deployed or not."""
-        return self._file() is not None or self.state() is not None
+        return self._written() is not None or self.state() is not None
 
     def _written(self) -> dict[str, Any] | None:
-        """Return the state as the engine's file has it; None where only the engine can read it.
+        """Return the state as the engine's file has it; None where only the engine can say.
 
         Starting the engine for it takes a second.
         """
-        file = self._file()
-        if file is None:
-            return None
-        try:
-            content = cast("dict[str, Any]", json.loads(file.read_bytes()))
-        except (OSError, ValueError):
-            return None
-        if content.get("version") != _FILE_VERSION:
-            return None
-        checkpoint = cast("dict[str, Any]", content.get("checkpoint") or {})
-        return cast("dict[str, Any]", checkpoint.get("latest") or {})
-
-    def _file(self) -> Path | None:
-        """Return the file of the state; None where it is elsewhere, or compressed."""
         folder = self.settings.state_folder
-        if folder is None:
-            return None
-        file = folder / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json"
-        compressed = (file.with_name(f"{file.name}.{kind}") for kind in ("gz", "zst"))
-        return file if file.exists() and not any(other.exists() for other in compressed) else None
+        return read_state_file(folder, self.name) if folder is not None else None
+
+    def _export(self) -> str | None:
+        arguments = ["stack", "export", "--stack", self.name]
+        try:
+            return self._ask(arguments)
+        except EngineError:
+            folder = self.settings.state_folder
+            mended = mend_state_file(folder, self.name) if folder is not None else None
+            if mended is None:
+                raise
+            self.tell(mended)
+            return self._ask(arguments)
+
+    def tidy(self) -> None:
+        """Delete old copies of a state that is kept in our own folder."""
+        folder = self.settings.state_folder
+        if folder is not None and folder.is_relative_to(self.settings.data):
+            tidy_state(folder, self.name)
 
     def create(self, secrets_provider: str | None) -> None:
         """Make an empty stack, its secrets sealed as the stack file says."""
@@ -230,7 +263,7 @@ class EngineStack:
     def _stack(self, extra: Mapping[str, str]) -> auto.Stack:
         workspace = _Workspace(
             work_dir=str(self.folder),
-            env_vars={**_FAST, **extra},
+            env_vars={**self.run_settings, **extra},
             pulumi_command=self.command,
         )
         # Not `select`: it makes a stack of the library's own class.
@@ -270,17 +303,25 @@ class RunFailedError(EngineError):
 
 
 def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """Return the engine's own last word on a failure."""
+    lines = [line.strip().removeprefix("stderr: ") for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
-    return (errors or lines or ["the engine failed without a word"])[-1][:400]
+    return one_line((errors or lines or ["the engine failed without a word"])[-1], _LONG)
 
 
 @contextmanager
 def engine_stack(
-    place: Place, settings: EngineSettings, engine: Engine, on_interrupt: Callable[[], None]
+    place: Place, settings: EngineSettings, engine: Engine, tell: Callable[[str], None]
 ) -> Generator[EngineStack]:
-    """Yield the stack of an environment."""
+    """Yield the stack of an environment; `tell` takes lines that a person should read."""
     variables = {**settings.variables, **engine.variables}
-    command = EngineCommand(engine.program, on_interrupt, variables)
+    command = EngineCommand(engine.program, partial(tell, _STOPPING), variables)
     with work_folder(place) as folder:
-        yield EngineStack(name=place.name, settings=settings, command=command, folder=folder)
+        yield EngineStack(
+            name=place.name,
+            settings=settings,
+            command=command,
+            folder=folder,
+            tell=tell,
+            run_settings=run_settings(place, settings),
+        )

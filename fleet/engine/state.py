@@ -63,10 +63,10 @@ def read_state(deployment: Mapping[str, Any]) -> State:
     resources = cast("list[dict[str, Any]]", deployment.get("resources") or [])
     objects: dict[Key, Recorded] = {}
     for item in resources:
-        found = _recorded(item)
+        record = _recorded(item)
         # One that is to be deleted after its replacement stands for nothing that should be there.
-        if found is not None and not item.get("delete"):
-            objects[found.key] = found
+        if record is not None and not item.get("delete"):
+            objects[record.key] = record
     pending = cast("list[dict[str, Any]]", deployment.get("pending_operations") or [])
     return State(
         objects=objects,

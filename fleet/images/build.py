@@ -61,13 +61,13 @@ def find_docker(host: str | None = None, preferred: str | None = None) -> Docker
     programs = [name for name in dict.fromkeys(names) if name and Path(name).exists()]
     if not programs:
         raise ClusterError("docker: not found: no such program on PATH: install Docker")
-    found = [Docker(program=name, host=host) for name in programs]
-    reply = found[0].run("version", "--format", "{{.Server.Version}}")
+    candidates = [Docker(program=name, host=host) for name in programs]
+    reply = candidates[0].run("version", "--format", "{{.Server.Version}}")
     if reply.returncode != 0:
         lines = reply.stderr.strip().splitlines() or ["no answer"]
         raise ClusterError(f"docker: no daemon answers ({lines[-1]}): start it, or set DOCKER_HOST")
-    with_buildkit = [docker for docker in found if _has_buildkit(docker)]
-    return with_buildkit[0] if with_buildkit else replace(found[0], buildkit=False)
+    with_buildkit = [docker for docker in candidates if _has_buildkit(docker)]
+    return with_buildkit[0] if with_buildkit else replace(candidates[0], buildkit=False)
 
 
 def _has_buildkit(docker: Docker) -> bool:

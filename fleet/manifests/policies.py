@@ -77,7 +77,8 @@ def _entrance(pool: PoolPlan) -> dict[str, Any]:
 
 
 def _control_exits() -> list[dict[str, Any]]:
-    # No selector names the API server: it has an address of the operator's own, on one of these.
+    # The API server is no pod that a selector could name. It listens on one of these ports, at an
+    # address that only the operator knows.
     api = [{"protocol": "TCP", "port": port} for port in (443, 6443)]
     runtimes = {"podSelector": {"matchLabels": runtime_selector()}}
     return [

@@ -29,7 +29,7 @@ from fleet.stackfile.storage import SharedClaim
 SHARED_CLAIM = "workspaces"
 MANAGED_CONFIG_FILE = "opencode.json"
 RETAINED = {RETAIN: "true"}
-# Claims of former users stay and count; pods and the like exist once a user, twice in passing.
+# Claims of former users are retained and count. Of all else a user has one, for moments two.
 _CLAIMS_A_POOL = 5 * MAX_USERS_A_POOL
 
 

@@ -112,8 +112,8 @@ def deployment(user: UserPlan, inputs: RuntimeInputs) -> Deployment:
 
 
 def _annotations(user: UserPlan) -> dict[str, str]:
-    found = {USER_ID: user.id, PROFILE: user.profile_name}
-    return found | ({DISPLAY_NAME: user.display_name} if user.display_name else {})
+    annotations = {USER_ID: user.id, PROFILE: user.profile_name}
+    return annotations | ({DISPLAY_NAME: user.display_name} if user.display_name else {})
 
 
 def _init_container(user: UserPlan, image: Input, mounts: list[VolumeMount]) -> Container:
@@ -166,7 +166,7 @@ def _probe(*, period: int, timeout: int, failures: int) -> Probe:
 
 
 def _environment(user: UserPlan) -> list[EnvVar]:
-    found: list[EnvVar] = [
+    variables: list[EnvVar] = [
         {"name": "OPENCODE_SERVER_USERNAME", "value": user.id},
         {
             "name": "OPENCODE_SERVER_PASSWORD",
@@ -175,8 +175,8 @@ def _environment(user: UserPlan) -> list[EnvVar]:
     ]
     if user.api_key is not None:
         key = {"name": user.name, "key": API_KEY_KEY}
-        found.append({"name": API_KEY_VARIABLE, "valueFrom": {"secretKeyRef": key}})
-    return found
+        variables.append({"name": API_KEY_VARIABLE, "valueFrom": {"secretKeyRef": key}})
+    return variables
 
 
 def _resources(user: UserPlan) -> Resources:

@@ -13,7 +13,8 @@ from fleet.names import DISPLAY_NAME, SELF_SIGNED_SECRET, USER_ID, user_labels, 
 from fleet.plan.environment import UserPlan
 from fleet.stackfile.config import Access, RouteKind, TlsMode
 
-# An answer streams for as long as the model thinks; a day is above any session's idle time.
+# A proxy must not cut an answer while the model thinks, nor an event stream where nothing happens:
+# a day is longer than both.
 _STREAM_SECONDS = "86400"
 
 

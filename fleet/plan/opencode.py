@@ -19,7 +19,8 @@ def managed_config(model: ModelEndpoint | None) -> str:
         "$schema": "https://opencode.ai/config.json",
         "share": "disabled",
         "autoupdate": False,
-        # Nobody answers a question asked of an API client, and the pod confines what these guard.
+        # Programs that use the API cannot answer OpenCode's questions, and would wait for ever.
+        # What these permissions guard, the pod already confines.
         "permission": {"external_directory": "allow", "doom_loop": "deny", "read": "allow"},
     }
     if model is not None:

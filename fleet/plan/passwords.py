@@ -29,7 +29,7 @@ PASSWORD_LENGTH = 32
 # Letters and digits pass URLs, shells and basic auth unquoted; 32 of them hold 190 bits.
 _ALPHABET = string.ascii_letters + string.digits
 _IDENTITY_BYTES, _SECRET_BYTES = 8, 32
-# So much longer than 62**32 that every character is as likely as any other.
+# 384 bits, twice what 32 characters of 62 hold: the remainder favours no character noticeably.
 _DERIVED_BYTES = 48
 _SALT = b"opencode-fleet passwords 1"
 _MADE = re.compile(r"(?P<identity>[0-9a-f]{16})\.[0-9A-Za-z_-]{43}")

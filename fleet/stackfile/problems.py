@@ -82,6 +82,9 @@ def _problem(item: ErrorDetails, root: str) -> Problem:
     kind, given = item["type"], item["input"]
     context = item.get("ctx", {})
     key = key_text(item) or root
+    if kind.startswith("union_tag") and not _is_mapping(given):
+        # A number that knows how it was written has attributes, where pydantic looks for the tag.
+        kind = "model_type"
     if kind == "extra_forbidden":
         # What an unknown key holds is unknown too: it may be a credential.
         value = "a text" if isinstance(given, str) else shown(given)
@@ -101,6 +104,10 @@ def _problem(item: ErrorDetails, root: str) -> Problem:
     if kind == "string_type" and (given is None or isinstance(given, Mapping | list)):
         change = "write one text"
     return Problem(key, value, rule, change)
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
 
 
 def key_text(item: ErrorDetails) -> str:
@@ -123,7 +130,7 @@ def file_keys(item: ErrorDetails) -> list[int | str]:
     keys: list[int | str] = []
     place: Any = _schema()
     for part in location:
-        # A discriminated union puts its tag into the location.
+        # Where `kind` chooses the model, pydantic adds its value to the location, which is no key.
         if "discriminator" not in place:
             keys.append(part)
         place = _step(place, part)
@@ -150,15 +157,15 @@ def _schema() -> dict[str, Any]:
 def _step(place: Any, part: int | str) -> Any:
     """Return the schema one step below `place`, with references followed; `{}` where none is."""
     if "discriminator" in place:
-        found = {"$ref": place["discriminator"]["mapping"].get(part, "")}
+        below = {"$ref": place["discriminator"]["mapping"].get(part, "")}
     elif isinstance(part, int):
-        found = place.get("items")
+        below = place.get("items")
     else:
         entries = [*place.get("patternProperties", {}).values(), place.get("additionalProperties")]
-        found = place.get("properties", {}).get(part) or entries[0]
-    found = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-    choices = [choice for choice in found.get("anyOf", []) if choice.get("type") != "null"]
-    found = choices[0] if choices else found
-    while "$ref" in found:
-        found = _schema()["$defs"].get(str(found["$ref"]).removeprefix("#/$defs/"), {})
-    return found
+        below = place.get("properties", {}).get(part) or entries[0]
+    below = cast("dict[str, Any]", below) if isinstance(below, dict) else {}
+    choices = [choice for choice in below.get("anyOf", []) if choice.get("type") != "null"]
+    below = choices[0] if choices else below
+    while "$ref" in below:
+        below = _schema()["$defs"].get(str(below["$ref"]).removeprefix("#/$defs/"), {})
+    return below

@@ -61,7 +61,7 @@ class ProjectFolder:
 
 
 def _defaults(config: Mapping[str, object], project: str) -> dict[str, object]:
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for key, declared in config.items():
         full = key if ":" in key else f"{project}:{key}"
         # A plain value or a list is short for `default:`.
@@ -71,8 +71,8 @@ def _defaults(config: Mapping[str, object], project: str) -> dict[str, object]:
             value = described.get("default")
             value = described.get("value") if value is None else value
         if value is not None:
-            found[full] = value
-    return found
+            values[full] = value
+    return values
 
 
 def locate(stack: str, folder: Path) -> tuple[Path, str]:

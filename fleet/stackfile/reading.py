@@ -163,7 +163,7 @@ def _checked(
     except ValidationError as error:
         problems.extend(from_pydantic(error, "stack"))
     try:
-        # By name, `base_url` would pass for `baseUrl`.
+        # Keys are the aliases only: with `by_name`, `base_url` would be taken for `baseUrl`.
         config = StackConfig.model_validate(values, by_alias=True, by_name=False)
     except ValidationError as error:
         problems.extend(from_pydantic(error))

@@ -46,9 +46,9 @@ def cross_problems(config: StackConfig, secrets: frozenset[str]) -> list[Problem
         _scenes,
         _cluster,
     )
-    found = [problem for check in checks for problem in check(config)]
+    problems = [problem for check in checks for problem in check(config)]
     return [
-        *found,
+        *problems,
         *access_problems(config),
         *network_problems(config.network),
         *image_problems(config.image),

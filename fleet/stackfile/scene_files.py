@@ -188,7 +188,7 @@ def _front_matter_rule(text: str, *, skill: bool) -> str | None:
     if match is None:
         return "no YAML front matter"
     try:
-        # Its first line is the second of the file.
+        # The empty line stands for the `---` above, so that line numbers are those of the file.
         value = parse_yaml(f"\n{match[1]}")
     except YamlError as error:
         return f"its front matter: {error.rule}"

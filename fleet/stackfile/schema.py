@@ -81,7 +81,7 @@ def _without_noise(value: Any, *, names: bool = False) -> Any:
         return value
     part = cast("dict[str, Any]", value)
     if "patternProperties" in part and not names:
-        # Names of a mapping that break their own rule would pass otherwise.
+        # Else a schema lets keys pass that do not match the pattern.
         part = {"additionalProperties": False, **part}
     return {
         key: _without_noise(item, names=key in ("properties", "$defs"))

@@ -46,7 +46,7 @@ def parse_yaml(text: str) -> object:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         problem = error.problem or "broken"
-        # Only of a second document does the context hold the first half of the sentence.
+        # "but found …" is the second half of a sentence; the first half stands in `context`.
         detail = f"{error.context}, {problem}" if problem.startswith("but ") else problem
         raise YamlError(f"not valid YAML ({place}{detail})", "mend that line") from None
 
@@ -69,14 +69,14 @@ def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
             r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
         ),
     )
-    found: dict[str, list[tuple[str, re.Pattern[str]]]] = {
+    resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {
         "": [("tag:yaml.org,2002:null", re.compile(""))]
     }
     for kind, starts, pattern in kinds:
         for start in starts:
             resolver = (f"tag:yaml.org,2002:{kind}", re.compile(f"(?:{pattern})\\Z"))
-            found.setdefault(start, []).append(resolver)
-    return found
+            resolvers.setdefault(start, []).append(resolver)
+    return resolvers
 
 
 class WrittenInt(int):
@@ -97,14 +97,14 @@ class _Loader(yaml.CSafeLoader):
     yaml_implicit_resolvers = _resolvers()
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        found: dict[Any, Any] = {}
+        values: dict[Any, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _refused("a key is one text", key.start_mark)
-            if key.value in found:
+            if key.value in values:
                 raise _refused(f"the key {_short(key.value)} is written twice", key.start_mark)
-            found[key.value] = self.construct_object(value, deep=deep)  # pyright: ignore[reportUnknownMemberType] - no stub
-        return found
+            values[key.value] = self.construct_object(value, deep=deep)  # pyright: ignore[reportUnknownMemberType] - no stub
+        return values
 
 
 def _refused(rule: str, mark: yaml.Mark | None) -> yaml.MarkedYAMLError:
@@ -169,7 +169,7 @@ def _int(loader: Any, node: yaml.ScalarNode) -> WrittenInt:
 def _float(loader: Any, node: yaml.ScalarNode) -> WrittenFloat | WrittenInt:
     del loader
     value = float(re.sub(r"\.(inf|nan)", r"\1", node.value.replace("_", "").lower()))
-    # The engine hands 1e3 over as 1000.
+    # Pulumi reads 1e3 as 1000 too.
     whole = value.is_integer() and abs(value) < _EXACT
     number = WrittenInt(value) if whole else WrittenFloat(value)
     number.written = node.value

@@ -20,7 +20,7 @@ _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _LIMIT = 2**63
 
 
-# A roster repeats the few quantities of its profiles.
+# A thousand users share the few quantities of their profiles.
 @lru_cache(maxsize=1024)
 def parse_quantity(text: str) -> Fraction:
     """Return the value of a Kubernetes quantity in its base unit (cores, or bytes).

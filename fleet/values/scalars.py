@@ -56,10 +56,10 @@ def _user_id(value: str) -> str:
 
 def _foreign(value: str) -> str | None:
     """Return advice on the first letter that is none of ASCII's: some look exactly like one."""
-    found = next((letter for letter in value if letter.isprintable() and letter > "~"), None)
-    if found is None:
+    foreign = next((letter for letter in value if letter.isprintable() and letter > "~"), None)
+    if foreign is None:
         return None
-    return f"replace {found} ({unicodedata.name(found, f'U+{ord(found):04X}')})"
+    return f"replace {foreign} ({unicodedata.name(foreign, f'U+{ord(foreign):04X}')})"
 
 
 def _label(what: str, limit: int, reserved: frozenset[str] = frozenset()) -> Callable[[str], str]:

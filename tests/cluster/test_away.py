@@ -194,7 +194,9 @@ class TestCredentials:
         self, api: ApiServer
     ) -> None:
         api.faults.append(Fault(path="/version", status=403, reason="Forbidden"))
-        Cluster.open(kubeconfig=kubeconfig(api.address, {"token": api.token})).ready()
+        cluster = Cluster.open(kubeconfig=kubeconfig(api.address, {"token": api.token}))
+        cluster.ready()
+        assert cluster.list("pods") == []
 
     @staticmethod
     def plugin(*command: str, **more: Any) -> Settings:
@@ -252,7 +254,9 @@ class TestCredentials:
         path = tmp_path / "kubeconfig"
         path.write_text(kubeconfig(api.address, self.plugin("bin/login")))
         monkeypatch.setenv("KUBECONFIG", str(path))
-        Cluster.open().ready()
+        cluster = Cluster.open()
+        cluster.ready()
+        assert cluster.list("pods") == []
 
 
 class TestContexts:
@@ -286,7 +290,9 @@ class TestContexts:
         self, write: Callable[..., None], api: ApiServer
     ) -> None:
         write(kubeconfig(api.address, {"token": api.token}), kubeconfig("https://other.invalid"))
-        Cluster.open("c").ready()
+        cluster = Cluster.open("c")
+        cluster.ready()
+        assert cluster.list("pods") == []
 
     @pytest.mark.parametrize("content", ["a: [", "- a", "text"])
     def test_a_file_that_is_no_kubeconfig_is_wrong_input(

@@ -122,7 +122,9 @@ def test_a_providers_setting_in_the_wrong_spelling_is_refused() -> None:
 
 
 def test_known_arguments_pass() -> None:
-    run(lambda: Old({"addons": [{"name": "terway", "config": "{}"}]}))
+    made = run(lambda: Old({"addons": [{"name": "terway", "config": "{}"}]}))
+    (cluster,) = made.of_type("ManagedKubernetes")
+    assert cluster.inputs["addons"] == [{"name": "terway", "config": "{}"}]
 
 
 def test_a_failing_apply_fails_the_run() -> None:

@@ -23,7 +23,6 @@ from tests.e2e.harness.environment import ROOT, Environment
 from tests.e2e.harness.kube import Kube
 from tests.e2e.harness.making import Maker
 from tests.e2e.harness.model_pod import ModelPod, start_model
-from tests.e2e.harness.pulumi_run import PulumiEnvironment
 from tests.e2e.harness.reports import report_folder, write_report
 from tests.e2e.harness.sweeping import MARK, sweep
 
@@ -36,21 +35,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the suite's own options."""
     text = "leave environments of failed tests in the cluster; the next run removes them"
     parser.addoption("--keep-failed", action="store_true", help=text)
-    text = "what deploys: `fleet apply`, or `pulumi up` for tests marked engines"
-    parser.addoption("--engine", choices=["fleet", "pulumi"], default="fleet", help=text)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave to Pulumi what it can show, and to `fleet apply` the rest."""
-    pulumi = config.getoption("--engine", default="fleet") == "pulumi"
-    mine: list[pytest.Item] = []
-    others: list[pytest.Item] = []
-    for item in items:
-        only, both = (item.get_closest_marker(name) for name in ("pulumi", "engines"))
-        wanted = both is not None if pulumi else only is None
-        (mine if wanted else others).append(item)
-    config.hook.pytest_deselected(items=others)
-    items[:] = mine
 
 
 @pytest.hookimpl(wrapper=True)
@@ -155,7 +139,6 @@ def maker(  # noqa: PLR0913, PLR0917 - fixtures
     run_id: str,
     model: ModelPod,
     tmp_path_factory: pytest.TempPathFactory,
-    pytestconfig: pytest.Config,
 ) -> Maker:
     """Makes environments on this cluster."""
     return Maker(
@@ -165,7 +148,6 @@ def maker(  # noqa: PLR0913, PLR0917 - fixtures
         run_id=run_id,
         model=model,
         folder=tmp_path_factory.mktemp(run_id),
-        engine=PulumiEnvironment if pytestconfig.getoption("--engine") == "pulumi" else Environment,
     )
 
 
@@ -188,11 +170,11 @@ def make(
 
 @pytest.fixture(scope="session")
 def shared(maker: Maker) -> Environment:
-    """An environment with alice and bob, applied once, for tests that leave it as it was."""
+    """An environment with alice and bob, brought up once, for tests that leave it as it was."""
     environment = maker("main", ["alice", "bob"])
     environment.user("alice")["scenes"] = ["coding", "research"]
     environment.user("bob")["scenes"] = ["coding"]
-    environment.apply()
+    environment.up()
     for user in ("alice", "bob"):
         environment.workspace(user).healthy()
     return environment

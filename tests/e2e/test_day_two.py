@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness.environment import Environment
+from tests.e2e.harness.environment import Environment, changes_of
 from tests.e2e.harness.making import Maker
 
 pytestmark = pytest.mark.e2e
@@ -18,17 +18,16 @@ def drift(make: Maker) -> Environment:
     """ann with a scene, running."""
     environment = make("drift", ["ann", "ben"])
     environment.user("ann")["scenes"] = ["coding"]
-    environment.apply()
+    environment.up()
     return environment
 
 
 def repaired(environment: Environment, kind: str, name: str) -> None:
     """Apply: it must repair the one object and bring everybody back."""
     bens = environment.uids()["ben"]
-    outcome = environment.apply()
-    assert any(item.startswith(kind) and item.endswith(name) for item in outcome["applied"]), (
-        outcome["applied"]
-    )
+    outcome = environment.up()
+    put_back = outcome["putBack"]
+    assert any(item.startswith(kind) and item.endswith(name) for item in put_back), outcome
     environment.ready("ann")
     environment.workspace("ann").healthy()
     assert environment.uids()["ben"] == bens, "nobody else is touched"
@@ -66,7 +65,7 @@ def test_a_secret_that_somebody_deleted_is_replaced_by_one_whose_password_works(
 ) -> None:
     """Lost otherwise: `fleet password` prints a password that opens nothing."""
     drift.kube.ask("delete", "secret", "oc-ann", f"-n={drift.namespace}")
-    drift.apply()
+    drift.up()
     try:
         drift.workspace("ann").healthy(15)
     finally:
@@ -84,8 +83,8 @@ def test_scenes_and_managed_configuration_that_somebody_deleted_are_made_again(
     assert len(names) == 2
     drift.kube.ask("delete", "configmap", *names, where)
     before = drift.uids()
-    outcome = drift.apply()
-    assert len(outcome["applied"]) == 2
+    outcome = drift.up()
+    assert len(outcome["putBack"]) == 2
     assert drift.uids() == before
     assert drift.fleet("restart", "ann").code == 0
 
@@ -112,8 +111,8 @@ def test_an_object_that_somebody_edited_is_put_right(
     """Lost otherwise: an edit by hand opens the network or the Secrets, and stays."""
     merge = ("--type=merge", "-p", json.dumps(patch))
     drift.kube.ask("patch", kind.lower(), name, f"-n={drift.namespace}", *merge)
-    plan = drift.fleet("plan", "--json", "--image", drift.image).json
-    assert any(item.startswith(kind) and item.endswith(name) for item in plan["apply"]), plan
+    before = drift.fleet("preview", "--image", drift.image)
+    assert before.code == 3, before.said
     repaired(drift, kind, name)
 
 
@@ -142,13 +141,13 @@ def test_what_does_not_belong_to_the_environment_is_left_alone(drift: Environmen
     """Lost otherwise: apply deletes what the team put beside it, such as its certificates."""
     meta = {"name": "certificate-of-the-team", "namespace": drift.namespace}
     drift.kube.make({"apiVersion": "v1", "kind": "Secret", "metadata": meta})
-    drift.apply()
+    drift.up()
     assert drift.kube.one("secret", meta["name"], drift.namespace) is not None
     drift.kube.ask("delete", "secret", meta["name"], f"-n={drift.namespace}")
 
 
 def test_when_all_is_repaired_the_next_run_finds_nothing_to_do(drift: Environment) -> None:
     """Lost otherwise: a repair that is not quite right is made again and again."""
-    drift.apply()
-    again = drift.apply()
-    assert (again["applied"], again["deleted"]) == ([], [])
+    drift.up()
+    again = drift.up()
+    assert changes_of(again) == []

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,11 @@ def test_a_second_run_at_the_same_time_is_refused_in_one_line_and_the_first_ends
 ) -> None:
     """Lost otherwise: two operators undo each other's work, object by object."""
     run = begun(fresh)
-    second = up(fresh)
+    os.kill(run.engine(), signal.SIGSTOP)  # however slow the second one is
+    try:
+        second = up(fresh)
+    finally:
+        os.kill(run.engine(), signal.SIGCONT)
     assert second.code == 1
     (line,) = [text for text in second.err.splitlines() if "another run is under way" in text]
     assert line.startswith(f"environment {fresh.name}: another run is under way: ")
@@ -216,11 +221,12 @@ def small_disk(crowd: Environment, tmp_path: Path) -> Iterator[Path]:
     """A disk that can be filled, with the environment's state on it."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
+    mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("needs root to make a disk that is full: not run")
     state = crowd.environ["PULUMI_BACKEND_URL"]
-    shutil.copytree(crowd.folder / "state", disk / "state")
+    no_more = shutil.ignore_patterns("backups", "history")
+    shutil.copytree(crowd.folder / "state", disk / "state", ignore=no_more)
     crowd.environ["PULUMI_BACKEND_URL"] = f"file://{disk}/state"
     try:
         yield disk
@@ -239,13 +245,9 @@ def test_a_disk_that_is_full_when_the_state_is_written_is_told_and_the_next_run_
     state = small_disk / "state"
     run = begun(fresh)
     filler = small_disk / "filler"
-    with filler.open("wb") as file:
-        try:
-            while True:
-                file.write(b"x" * 4096)
-                file.flush()
-        except OSError:
-            pass
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
     done = run.end()
     assert done.code == 1
     assert "no space left on device" in done.err, done.err

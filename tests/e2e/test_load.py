@@ -49,7 +49,7 @@ def test_twenty_runtimes_start_at_once_from_cold(
     users = [f"user-{number:02}" for number in range(RUNTIMES)]
     environment = make("cold", users)
     began = time.monotonic()
-    environment.apply("--timeout", str(BUDGET))
+    environment.up("--timeout", str(BUDGET))
     took = time.monotonic() - began
     pods = environment.pods()
     assert len(pods) == RUNTIMES
@@ -122,7 +122,7 @@ def test_fifty_streams_stay_open_for_five_minutes_while_chats_go_on(
 ) -> None:
     """Lost otherwise: a workspace with a few open tabs and agents grows until it dies."""
     environment = make("streams", ["ann"])
-    environment.apply()
+    environment.up()
     ann = environment.workspace("ann")
     ann.healthy()
     ann.say(ann.chat(), "[[say warm]]")

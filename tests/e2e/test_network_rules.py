@@ -150,7 +150,7 @@ def test_the_table_of_who_may_reach_whom_holds_for_real_connections(
     """
     environment = make("table")
     configure(environment)
-    environment.apply()
+    environment.up()
     allowed, denied = {way(row) for row in ALLOWED}, {way(row) for row in DENIED}
     with landscape(environment, [*allowed, *denied]) as place:
         here = {row for row in allowed | denied if place.can_try(row)}
@@ -159,5 +159,5 @@ def test_the_table_of_who_may_reach_whom_holds_for_real_connections(
             + ", ".join(sorted(map(str, (allowed | denied) - here)))
         )
         proved(place, allowed & here, denied & here)
-        environment.apply()
+        environment.up()
         until("the rules are back", lambda: place.reached(here) == allowed & here, 60, 1)

@@ -18,7 +18,7 @@ from tests.e2e.harness.kube import Kube
 from tests.e2e.harness.waiting import until
 from tests.e2e.harness.workspace import Workspace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.engines]
+pytestmark = pytest.mark.e2e
 VERBS = ("get", "post", "put", "patch", "delete")
 
 

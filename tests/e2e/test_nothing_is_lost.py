@@ -15,7 +15,7 @@ from tests.e2e.harness.memory import Memory, make_work, remember
 from tests.e2e.harness.waiting import until
 from tests.e2e.harness.workspace import answer_text
 
-pytestmark = [pytest.mark.e2e, pytest.mark.engines]
+pytestmark = pytest.mark.e2e
 USER = "carol"
 # tini is PID 1; its child is OpenCode, whatever the process calls itself.
 FIND = (
@@ -40,7 +40,7 @@ def keep(make: Maker) -> Environment:
     """One user with work to lose."""
     environment = make("keep", [USER])
     environment.user(USER)["scenes"] = ["coding"]
-    environment.apply()
+    environment.up()
     environment.workspace(USER).healthy()
     make_work(environment, USER)
     return environment
@@ -179,7 +179,7 @@ def test_nothing_is_lost_when_the_image_is_rolled(keep: Environment) -> None:
         first = keep.image.partition("/")[0]
         assert "." not in first, "give an image of Docker Hub's naming, or with docker.io/"
         other = f"docker.io/{keep.image}"
-    keep.apply(image=other)
+    keep.up(image=other)
     pod = keep.ready(USER)
     assert pod["metadata"]["uid"] != uid
     assert pod["spec"]["containers"][0]["image"] == other
@@ -200,7 +200,7 @@ def test_two_runtimes_of_one_user_never_run_at_the_same_time(keep: Environment) 
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        keep.apply()
+        keep.up()
     finally:
         over.set()
         watcher.join()
@@ -220,7 +220,7 @@ def test_nothing_is_lost_when_the_password_is_rotated(keep: Environment) -> None
     old = keep.workspace(USER)
     user = keep.user(USER)
     user["passwordVersion"] = int(user.get("passwordVersion", 1)) + 1
-    keep.apply()
+    keep.up()
     new = keep.workspace(USER)
     new.healthy()
     assert new.password != old.password
@@ -233,11 +233,11 @@ def test_nothing_is_lost_when_the_profile_changes(keep: Environment) -> None:
     big = {**keep.config["profiles"]["standard"], "memory": {"request": "64Mi", "limit": "1536Mi"}}
     keep.config["profiles"]["big"] = big
     keep.user(USER)["profile"] = "big"
-    keep.apply()
+    keep.up()
     limits = keep.pod(USER)["spec"]["containers"][0]["resources"]["limits"]
     assert limits["memory"] == "1536Mi"
     keep.user(USER)["profile"] = "standard"
-    keep.apply()
+    keep.up()
 
 
 @pytest.mark.usefixtures("before")
@@ -245,10 +245,10 @@ def test_nothing_is_lost_when_a_user_is_suspended_and_resumed(keep: Environment)
     """Lost otherwise: saving money over a holiday costs the user's work."""
     password = keep.workspace(USER).password
     keep.user(USER)["state"] = "suspended"
-    keep.apply()
+    keep.up()
     until("no pod is left", lambda: not keep.pods(), 30)
     keep.user(USER)["state"] = "active"
-    keep.apply()
+    keep.up()
     assert keep.workspace(USER).password == password
 
 
@@ -257,13 +257,13 @@ def test_nothing_is_lost_when_a_user_is_removed_and_comes_back(keep: Environment
     """Lost otherwise: a roster edited by mistake deletes a person's work for good."""
     entry = keep.user(USER)
     keep.config["users"] = [{"id": "someone"}]
-    keep.apply()
+    keep.up()
     assert keep.kube.one("deployment", f"oc-{USER}", keep.namespace) is None
     assert keep.kube.one("secret", f"oc-{USER}", keep.namespace) is None
     states = {row["user"]: row["state"] for row in keep.fleet("status", "--json").json["users"]}
     assert states[USER] == "retained"
     keep.config["users"] = [entry]
-    keep.apply()
+    keep.up()
 
 
 @pytest.mark.usefixtures("before")
@@ -277,4 +277,4 @@ def test_nothing_is_lost_when_the_environment_is_destroyed_and_made_again(
     kinds = "deployments,services,ingresses,configmaps,networkpolicies,secrets"
     selector = f"--selector=opencode-fleet/environment={keep.name}"
     assert keep.kube.list(kinds, "--all-namespaces", selector) == []
-    keep.apply()
+    keep.up()

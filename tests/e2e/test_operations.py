@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness.environment import ROOT, Environment
+from tests.e2e.harness.environment import ROOT, Environment, changes_of
 from tests.e2e.harness.kube import Live
 from tests.e2e.harness.making import Maker
 from tests.e2e.harness.memory import make_work, remember
+from tests.e2e.harness.model_pod import API_KEY
 from tests.e2e.harness.sweeping import namespace_of
 from tests.e2e.harness.waiting import until
 from tests.e2e.harness.workspace import answer_text
+from tools.cluster.layout import Layout
 
 pytestmark = pytest.mark.e2e
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -24,7 +30,7 @@ def ops(make: Maker) -> Environment:
     """ann with work to lose."""
     environment = make("ops", ["ann"])
     environment.user("ann")["scenes"] = ["coding"]
-    environment.apply()
+    environment.up()
     environment.workspace("ann").healthy()
     make_work(environment, "ann")
     return environment
@@ -33,9 +39,10 @@ def ops(make: Maker) -> Environment:
 def test_status_tells_who_runs_who_is_suspended_and_who_is_retained(ops: Environment) -> None:
     """Lost otherwise: the operator who is called finds out about nothing."""
     ops.config["users"] += [{"id": "ben", "state": "suspended"}, {"id": "gone"}]
-    ops.apply()
+    ops.up()
     ops.config["users"] = [user for user in ops.config["users"] if user["id"] != "gone"]
-    assert ops.apply()["retained"] == [f"{ops.namespace}/oc-gone"]
+    (retained,) = ops.up()["changes"]["retained"]
+    assert retained.endswith(f"{ops.namespace}/oc-gone")
     rows = {row["user"]: row for row in ops.fleet("status", "--json").json["users"]}
     states = {user: row["state"] for user, row in rows.items()}
     assert states == {"ann": "active", "ben": "suspended", "gone": "retained"}
@@ -43,7 +50,7 @@ def test_status_tells_who_runs_who_is_suspended_and_who_is_retained(ops: Environ
     table = ops.fleet("status").out
     assert all(user in table for user in states)
     ops.config["users"] = [user for user in ops.config["users"] if user["id"] == "ann"]
-    ops.apply()
+    ops.up()
 
 
 def test_logs_and_restart_reach_one_users_runtime(ops: Environment) -> None:
@@ -86,7 +93,7 @@ def test_a_namespace_that_somebody_deleted_is_brought_back_with_all_work(ops: En
     patch = re.search(r"kubectl patch pv NAME --type=json -p '([^']+)'", OPERATIONS)
     assert patch is not None, "docs/operations.md says how"
     ops.kube.ask("patch", "pv", name, "--type=json", "-p", patch[1])
-    ops.apply()
+    ops.up()
     ops.workspace("ann").healthy()
     assert remember(ops, "ann") == known
     claim = ops.kube.one("pvc", "oc-ann", ops.namespace)
@@ -110,16 +117,55 @@ def test_rendered_manifests_work_once_their_secrets_are_filled(make: Maker) -> N
         return next((one["message"] for one in reasons if "Config" in one.get("reason", "")), None)
 
     assert "password" in until("the pod says which key it misses", waits, 60)
-    data = {"password": "from-a-vault-0815", "apiKey": "e2e-model-key"}
+    data = {"password": environment.workspace("ann").password, "apiKey": API_KEY}
     patch = ("--type=merge", "-p", json.dumps({"stringData": data}))
     environment.kube.ask("patch", "secret", "oc-ann", f"-n={environment.namespace}", *patch)
     before = environment.ready("ann", 120)["metadata"]["uid"]
     ann = environment.workspace("ann")
-    assert ann.password == data["password"]
     ann.healthy()
     assert "from git" in answer_text(ann.say(ann.chat(), "[[say from git]]"))
     environment.kube.ask(*deploy)
     assert environment.uids() == {"ann": before}
-    assert environment.workspace("ann").password == data["password"]
-    refused = environment.try_apply()
-    assert refused.code == 1, "another engine's runtimes are left to it"
+    assert environment.kube.one("secret", "oc-ann", environment.namespace) is not None
+
+
+def test_where_the_engine_cannot_be_had_kubectl_brings_up_what_it_later_takes_over(
+    make: Maker, tmp_path: Path
+) -> None:
+    """Lost otherwise: a registry that refuses Pulumi's modules leaves a team with nothing."""
+    environment = make("plain", ["ann"])
+    environment.save()
+    # Go answers, and has no modules; the cluster's own programs are there already.
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "go").write_text('#!/bin/sh\necho "go1.26.8"\n[ "$1" = env ]\n', encoding="utf-8")
+    (tools / "go").chmod(0o755)
+    cache = tmp_path / "cache" / "opencode-fleet"
+    cache.mkdir(parents=True)
+    (cache / "bin").symlink_to(Layout.of().programs)
+    without = {
+        **os.environ,
+        **environment.environ,
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "FLEET_IMAGE": environment.image,
+    }
+    # The bundled cluster's own data are where they are.
+    del without["XDG_DATA_HOME"]
+    command = [sys.executable, "-m", "tools.deploy", "up", "-s", str(environment.file)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=without, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Pulumi cannot be had here" in done.stderr
+    environment.reread()
+    environment.workspace("ann").healthy()
+    before = environment.uids()
+    environment.up()
+    assert environment.uids() == before, "taking over restarts nobody"
+    again = environment.up()
+    assert changes_of(again) == []
+    environment.user("ann")["passwordVersion"] = 2
+    environment.up()
+    environment.workspace("ann").healthy()
+    assert environment.uids() != before

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness.environment import Environment
+from tests.e2e.harness.environment import Environment, changes_of
 from tests.e2e.harness.making import Maker
 from tests.e2e.harness.waiting import until
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 def leaving(make: Maker) -> Environment:
     """dora will leave, emil stays."""
     environment = make("purge", ["dora", "emil"])
-    environment.apply()
+    environment.up()
     return environment
 
 
@@ -47,24 +47,24 @@ def test_purge_deletes_a_former_users_volume_and_nobody_elses(leaving: Environme
     folder = folder_of(volume)
     entry = leaving.user("dora")
     leaving.config["purge"] = ["dora"]
-    done = leaving.try_apply()
+    done = leaving.try_up()
     assert done.code == 2, "a user of the roster is never purged"
     assert "purge[0]: dora:" in done.err
     assert folder_of(volume) == folder
     leaving.config["users"].remove(entry)
     leaving.config["purge"] = []
-    leaving.apply()
+    leaving.up()
     assert volume_of(leaving, "dora")["metadata"]["uid"] == volume["metadata"]["uid"]
     leaving.config["purge"] = ["dora"]
-    outcome = leaving.apply()
-    assert any("oc-dora" in item for item in outcome["deleted"]), outcome
+    outcome = leaving.up()
+    assert any("oc-dora" in item for item in outcome["purged"]), outcome
     assert leaving.kube.one("pvc", "oc-dora", leaving.namespace) is None
     assert leaving.kube.one("pv", volume["metadata"]["name"]) is None
     if folder is not None:
         until("the folder on the node is gone", lambda: not folder.exists(), 20)
     assert leaving.inside("emil", "cat", "/app/emil.txt").stdout == "stays\n"
-    again = leaving.apply()
-    assert not again["deleted"], "purging twice is harmless"
+    again = leaving.up()
+    assert changes_of(again) == [], "purging twice is harmless"
 
 
 def test_a_purged_user_who_comes_back_starts_empty(leaving: Environment) -> None:
@@ -73,11 +73,11 @@ def test_a_purged_user_who_comes_back_starts_empty(leaving: Environment) -> None
     roster = [user["id"] for user in leaving.config["users"]]
     if "dora" in roster:
         leaving.config["users"] = [{"id": "emil"}]
-        leaving.apply()
+        leaving.up()
         leaving.config["purge"] = ["dora"]
-        leaving.apply()
+        leaving.up()
         leaving.config["purge"] = []
     leaving.config["users"] = [{"id": "dora"}, {"id": "emil"}]
-    leaving.apply()
+    leaving.up()
     listed = leaving.inside("dora", "ls", "/app").stdout.split()
     assert listed == ["AGENTS.md"]

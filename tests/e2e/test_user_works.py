@@ -18,7 +18,7 @@ from tests.e2e.harness.model_pod import API_KEY, ModelPod
 from tests.e2e.harness.waiting import until
 from tests.e2e.harness.workspace import all_tool_parts, answer_text
 
-pytestmark = [pytest.mark.e2e, pytest.mark.engines]
+pytestmark = pytest.mark.e2e
 CHROMIUM = Path("/usr/bin/chromium")
 RELOADS = 3
 BROKEN = "Something went wrong"

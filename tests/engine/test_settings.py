@@ -15,7 +15,7 @@ from fleet.engine.settings import (
     file_path,
     find_engine,
     passphrase,
-    tuning,
+    plain_variables,
 )
 from fleet.errors import EngineError, InputError
 
@@ -162,19 +162,18 @@ class TestFindEngine:
             find_engine(environ(tmp_path))
 
 
-def test_a_run_is_tuned_to_its_size() -> None:
-    small, large = (tuning({}, size, kubernetes_only=True) for size in (10, 1000))
-    assert (small["GOMEMLIMIT"], large["GOMEMLIMIT"]) == ("154MiB", "550MiB")
-    assert small["PULUMI_K8S_CLIENT_QPS"] == "300"
+class TestPlainPulumi:
+    def test_an_engine_built_here_gets_our_language_host(self, tmp_path: Path) -> None:
+        folder = tmp_path / ".cache/opencode-fleet/engine/a"
+        program(folder / "pulumi")
+        program(folder / "pulumi-resource-kubernetes")
+        given = environ(tmp_path)
+        path = plain_variables(find_engine(given), given)["PATH"].split(":")
+        assert path[1:] == [str(folder), str(tmp_path / "nothing")]
+        host = Path(path[0]) / "pulumi-language-python"
+        assert os.access(host, os.X_OK)
 
-
-def test_what_the_operator_has_set_for_the_engine_holds() -> None:
-    given = {"GOGC": "50", "PULUMI_K8S_CLIENT_QPS": "5"}
-    chosen = tuning(given, 10, kubernetes_only=True)
-    assert not set(given) & set(chosen)
-    assert "GOMEMLIMIT" in chosen
-
-
-def test_only_the_kubernetes_provider_is_spared_a_comparison() -> None:
-    assert "PULUMI_ENABLE_LEGACY_DIFF" in tuning({}, 10, kubernetes_only=True)
-    assert "PULUMI_ENABLE_LEGACY_DIFF" not in tuning({}, 10, kubernetes_only=False)
+    def test_one_that_brings_its_own_is_left_as_it_is(self, tmp_path: Path) -> None:
+        own = program(tmp_path / "own/pulumi")
+        given = environ(tmp_path, PATH=str(own.parent))
+        assert plain_variables(find_engine(given), given) == {}

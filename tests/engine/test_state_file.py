@@ -1,95 +1,72 @@
-"""The engine's state read from its own file, and when the engine has to be asked instead."""
+"""State files: half a file is mended from what stands beside it, old copies go."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import gzip
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fleet.engine.command import EngineCommand
-from fleet.engine.settings import EngineSettings
-from fleet.engine.stack import EngineStack
-from fleet.engine.state import read_state
-from tests.support.engine_state import exported, service
+from fleet.engine.state_file import mend_state_file, tidy_state
 
-_ASKED = {"deployment": exported(service("oc-asked"))}
+WHOLE, OLD, HALF = b'{"version": 3}', b'{"version": 3, "old": true}', b'{"versi'
 
 
-class _Engine(EngineCommand):
-    """An engine that exports one state, whichever stack is asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[list[str]] = []
-
-    def run_with(self, args: list[str], cwd: Path, stdin: str | None = None) -> Any:
-        del cwd, stdin
-        self.asked.append(args)
-
-        class Result:
-            stdout = json.dumps(_ASKED)
-
-        return Result()
+def stacks(state: Path) -> Path:
+    folder = state / ".pulumi/stacks/opencode-fleet"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
-def stack_in(folder: Path, backend: str | None = None) -> EngineStack:
-    settings = EngineSettings(backend=backend or f"file://{folder}", data=folder, variables={})
-    return EngineStack(name="t", settings=settings, command=_Engine(), folder=folder)
+def test_a_state_that_is_whole_or_not_there_is_left(tmp_path: Path) -> None:
+    assert mend_state_file(tmp_path, "t") is None
+    (stacks(tmp_path) / "t.json").write_bytes(WHOLE)
+    (stacks(tmp_path) / "t.json.bak").write_bytes(OLD)
+    assert mend_state_file(tmp_path, "t") is None
+    assert (stacks(tmp_path) / "t.json").read_bytes() == WHOLE
 
 
-def write(folder: Path, content: Mapping[str, Any] | str, name: str = "t.json") -> Path:
-    file = folder / ".pulumi/stacks/opencode-fleet" / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(content if isinstance(content, str) else json.dumps(content))
-    return file
+@pytest.mark.parametrize("damaged", [HALF, b""])
+def test_half_a_state_gives_way_to_the_one_before(tmp_path: Path, damaged: bytes) -> None:
+    (stacks(tmp_path) / "t.json").write_bytes(damaged)
+    (stacks(tmp_path) / "t.json.bak").write_bytes(OLD)
+    assert "the one of the run before is used" in (mend_state_file(tmp_path, "t") or "")
+    assert (stacks(tmp_path) / "t.json").read_bytes() == OLD
+    assert (stacks(tmp_path) / "t.json.damaged").read_bytes() == damaged
 
 
-def checkpoint(latest: Any, version: int = 3) -> dict[str, Any]:
-    return {"version": version, "checkpoint": {"stack": "t", "latest": latest}}
+@pytest.mark.parametrize("before", [None, HALF])
+def test_with_nothing_whole_the_state_begins_anew(tmp_path: Path, before: bytes | None) -> None:
+    (stacks(tmp_path) / "t.json").write_bytes(HALF)
+    if before is not None:
+        (stacks(tmp_path) / "t.json.bak").write_bytes(before)
+    assert "made anew from what the cluster has" in (mend_state_file(tmp_path, "t") or "")
+    assert not (stacks(tmp_path) / "t.json").exists()
 
 
-def asked(stack: EngineStack) -> int:
-    assert isinstance(stack.command, _Engine)
-    return len(stack.command.asked)
+def test_a_compressed_state_is_read_too(tmp_path: Path) -> None:
+    (stacks(tmp_path) / "t.json.gz").write_bytes(gzip.compress(WHOLE))
+    assert mend_state_file(tmp_path, "t") is None
+    (stacks(tmp_path) / "t.json.gz").write_bytes(gzip.compress(WHOLE)[:-9])
+    (stacks(tmp_path) / "t.json.gz.bak").write_bytes(gzip.compress(OLD))
+    assert mend_state_file(tmp_path, "t") is not None
+    assert gzip.decompress((stacks(tmp_path) / "t.json.gz").read_bytes()) == OLD
 
 
-def test_a_state_in_a_file_is_read_without_the_engine(tmp_path: Path) -> None:
-    deployment = exported(service("oc-written"))
-    write(tmp_path, checkpoint(deployment))
-    stack = stack_in(tmp_path)
-    assert stack.state() == read_state(deployment)
-    assert stack.exists()
-    assert asked(stack) == 0
-
-
-def test_a_stack_on_which_nothing_was_done_is_there_and_empty(tmp_path: Path) -> None:
-    write(tmp_path, checkpoint(None))
-    state = stack_in(tmp_path).state()
-    assert state is not None
-    assert state.empty
-
-
-@pytest.mark.parametrize(
-    "content", ["", "{cut off", json.dumps(checkpoint({}, version=4))], ids=["empty", "cut", "new"]
-)
-def test_a_file_that_we_cannot_read_is_the_engines_to_read(tmp_path: Path, content: str) -> None:
-    write(tmp_path, content)
-    stack = stack_in(tmp_path)
-    assert stack.state() == read_state(_ASKED["deployment"])
-    assert asked(stack) == 1
-
-
-@pytest.mark.parametrize("kind", ["gz", "zst"])
-def test_of_a_compressed_state_the_engine_knows_which_file_holds(tmp_path: Path, kind: str) -> None:
-    write(tmp_path, checkpoint({}))
-    write(tmp_path, "", f"t.json.{kind}")
-    assert stack_in(tmp_path).state() == read_state(_ASKED["deployment"])
-
-
-def test_a_state_that_is_elsewhere_is_the_engines_to_read(tmp_path: Path) -> None:
-    write(tmp_path, checkpoint({}))
-    stack = stack_in(tmp_path, "s3://states")
-    assert stack.state() == read_state(_ASKED["deployment"])
-    assert stack.exists()
+def test_of_many_runs_copies_the_last_twenty_stay(tmp_path: Path) -> None:
+    backups = tmp_path / ".pulumi/backups/opencode-fleet/t"
+    history = tmp_path / ".pulumi/history/opencode-fleet/t"
+    for folder in (backups, history):
+        folder.mkdir(parents=True)
+    for run in range(98, 123):  # the numbers do not sort as texts
+        (backups / f"t.{run}.json").touch()
+        for ending in ("history.json", "history.json.attrs", "checkpoint.json"):
+            (history / f"t-{run}.{ending}").touch()
+    (backups / "README").touch()
+    tidy_state(tmp_path, "t")
+    assert sorted(path.name for path in backups.iterdir()) == [
+        "README",
+        *(f"t.{run}.json" for run in range(103, 123)),
+    ]
+    assert len(list(history.iterdir())) == 60
+    tidy_state(tmp_path, "nobody")

@@ -10,14 +10,6 @@ import pytest
 
 from tests.support.programs import ROOT
 
-# Deleted with the engine that they belong to.
-GOING = {
-    "fleet/cluster/compare.py",
-    "fleet/cluster/kubectl.py",
-    "fleet/cluster/mending.py",
-    "tests/cluster/test_compare.py",
-}
-
 
 def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
@@ -25,15 +17,13 @@ def named(path: Path) -> str:
 
 def sources(*folders: str) -> list[Path]:
     """Return the project's Python files, of some folders."""
-    found = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    return [path for path in found if named(path) not in GOING]
+    return [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
 
 
 # Each is where a program starts, or the one place for a convention of others. All else is handed
 # what it needs, so that a test says what it was, and an operator finds every variable here.
 READERS = {
     "fleet/cli/shell.py": "the command line",
-    "fleet/cli/deployment.py": "the commands that deploy: they hand it to the engine's settings",
     "fleet/cli/start.py": "where compiled modules are kept, before anything else is imported",
     "fleet/cluster/contexts.py": "KUBECONFIG, as kubectl reads it",
     "fleet/alicloud/cloud_assistant.py": "a program of its own, run by a Pulumi command",

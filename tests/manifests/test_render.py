@@ -39,7 +39,11 @@ def test_there_is_a_file_an_owner_and_a_kustomization_of_all(project: StackFolde
     owners = [f"opencode-t--default{end}.yaml" for end in ("", "-oc-alice", "-oc-bob")]
     assert set(files) == {*owners, "kustomization.yaml"}
     (kustomization,) = objects(files["kustomization.yaml"])
-    assert kustomization["resources"] == owners
+    assert kustomization == {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": owners,
+    }
     assert all(text.startswith(MARK) for text in files.values())
 
 
@@ -145,6 +149,27 @@ def test_a_folder_of_somebody_else_is_refused_untouched(project: StackFolder, na
     assert done.code == 2
     assert f"-o: out: it holds {name}, which fleet render did not write" in done.err
     assert [path.name for path in out.iterdir()] == [name]
+
+
+def test_a_file_of_somebody_else_that_is_no_text_is_refused_untouched(project: StackFolder) -> None:
+    out = project.folder / "out"
+    out.mkdir()
+    (out / "image.png").write_bytes(b"\x89PNG\xff")
+    done = project.fleet("render", "-s", "t", "-o", "out")
+    assert done.code == 2
+    assert "it holds image.png, which fleet render did not write" in done.err
+
+
+def test_a_full_disk_is_told_with_the_file_that_did_not_fit(
+    project: StackFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    done = project.fleet("render", "-s", "t", "-o", "out")
+    assert done.code == 1
+    assert done.err.startswith("out/opencode-t--default.yaml: No space left on device")
 
 
 def test_a_file_in_the_place_of_the_folder_is_told(project: StackFolder) -> None:

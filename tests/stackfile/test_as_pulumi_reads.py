@@ -118,6 +118,14 @@ def test_the_stack_file_goes_before_the_project(folder: Path) -> None:
     assert [user.id for user in load("dev", folder).config.users] == ["alice", "bob"]
 
 
+def test_a_short_key_is_of_the_project_that_declares_it(folder: Path) -> None:
+    lay(folder, "config:\n  users: {value: [{id: carol}]}\n", without(SMALL, "users"))
+    text = (folder / "Pulumi.yaml").read_text(encoding="utf-8")
+    (folder / "Pulumi.yaml").write_text(text.replace("opencode-fleet", "website"), "utf-8")
+    with pytest.raises(InputError, match="users: missing"):
+        load("dev", folder)
+
+
 def test_a_key_of_another_project_is_no_default_of_ours(folder: Path) -> None:
     lay(folder, "config:\n  aws:users: {value: [{id: carol}]}\n", without(SMALL, "users"))
     with pytest.raises(InputError, match="users: missing"):

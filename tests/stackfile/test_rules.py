@@ -119,6 +119,12 @@ def test_a_broken_part_is_blamed_once_and_alone(
     assert {line.partition(":")[0].partition(".")[0].partition("[")[0] for line in lines} == {path}
 
 
+def test_a_key_of_a_broken_user_is_not_told_to_be_unused(shared_folder: Path) -> None:
+    values = {**SMALL, "users": [{"id": "Alice", "apiKey": "aliceKey"}]}
+    lines = lines_of(values, shared_folder, frozenset({"aliceKey"}))
+    assert [line.partition(":")[0] for line in lines] == ["users[0].id"]
+
+
 def test_a_thousand_broken_entries_are_told_quickly(shared_folder: Path) -> None:
     # A new schema for every unknown key once made this take minutes.
     users = [{"id": f"U{index}", "nick": "x"} for index in range(1000)]

@@ -1,32 +1,28 @@
-"""`make up` and `make down`: which engine, which steps, in which order, and how a step fails."""
+"""`make up` and `make down`: which steps, in which order, and how a step fails."""
 
 from __future__ import annotations
 
-import stat
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-import yaml
 
-from fleet.errors import ClusterError
-from tests.support.fakes.api_server import Fault
 from tests.support.fakes.served import Served, served
 from tools.deploy import __main__ as deploy
-from tools.deploy import bundled, pulumi
+from tools.deploy import bundled, plain
 from tools.deploy.steps import StepError, fleet, read, run, tool
+
+Engine = Callable[[bool], None]
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Served]:
     with served(tmp_path, monkeypatch) as found:
-        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
         found.write(cluster={"kind": "existing", "context": "other"})
-        config = found.api.kubeconfig()
-        config["contexts"][0]["name"] = "other"
-        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
         yield found
 
 
@@ -40,17 +36,25 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         done.append([Path(command[0]).name, *command[1:]])
         return "answer"
 
-    for module in (deploy, bundled, pulumi):
+    for module in (deploy, bundled, plain):
         monkeypatch.setattr(module, "run", record)
     monkeypatch.setattr(bundled, "read", record)
     return done
 
 
-def engine(monkeypatch: pytest.MonkeyPatch, path: str | None) -> None:
-    def which(name: str) -> str | None:
-        return path if name == "pulumi" else None
+@pytest.fixture(autouse=True)
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """Set whether the engine can be had; it can unless a test says otherwise."""
 
-    monkeypatch.setattr("tools.deploy.pulumi.shutil.which", which)
+    def have(there: bool) -> None:
+        @contextmanager
+        def building() -> Generator[SimpleNamespace]:
+            yield SimpleNamespace(succeeds=lambda: there)
+
+        monkeypatch.setattr("tools.deploy.engine.building", building)
+
+    have(True)
+    return have
 
 
 def holding(monkeypatch: pytest.MonkeyPatch, *images: str) -> None:
@@ -68,57 +72,17 @@ def words(steps: list[list[str]]) -> list[str]:
     return [" ".join(step[1:] if step[0] == python else step) for step in steps]
 
 
-def test_without_pulumi_it_is_fleet_apply(
-    project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
+def test_on_a_cluster_of_ones_own_it_is_fleet_up_and_destroy_asks(
+    project: Served, steps: list[list[str]]
 ) -> None:
-    engine(monkeypatch, None)
     deploy.up(project.environment(), "t")
     deploy.down(project.environment(), "t")
-    assert words(steps) == ["fleet apply -s t", "fleet destroy -s t --yes"]
-
-
-def test_with_pulumi_it_is_pulumi_up(
-    project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine(monkeypatch, "/usr/bin/pulumi")
-    deploy.up(project.environment(), "t")
-    deploy.down(project.environment(), "t")
-    found = words(steps)
-    assert found[0] == "pulumi stack select --create --stack t"
-    assert found[1].startswith("pulumi up --stack t --yes --skip-preview")
-    assert found[2].startswith("fleet status -s t")
-    assert found[3].startswith("pulumi destroy --stack t --yes")
-
-
-def test_a_cluster_that_is_away_ends_it_before_any_step(
-    project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine(monkeypatch, "/usr/bin/pulumi")
-    project.api.faults.append(Fault(path="/version"))
-    with pytest.raises(ClusterError, match="does not answer"):
-        deploy.up(project.environment(), "t")
-    assert steps == []
-
-
-def test_pulumi_can_be_told_to_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine(monkeypatch, "/usr/bin/pulumi")
-    assert pulumi.program() == "/usr/bin/pulumi"
-    monkeypatch.setenv("FLEET_ENGINE", "kubectl")
-    assert pulumi.program() is None
-
-
-def test_a_named_context_leaves_the_bundled_cluster_alone(
-    project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine(monkeypatch, None)
-    deploy.up(project.environment(), "t")
-    assert not any("tools.cluster" in word for word in words(steps))
+    assert words(steps) == ["fleet up -s t", "fleet destroy -s t"]
 
 
 def test_the_bundled_cluster_is_started_before_and_its_image_used(
     project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine(monkeypatch, None)
     holding(monkeypatch, bundled.full_name("answer"))
     project.write(cluster={"kind": "existing", "context": bundled.CONTEXT})
     deploy.up(project.environment(), "t")
@@ -126,28 +90,30 @@ def test_the_bundled_cluster_is_started_before_and_its_image_used(
     assert words(steps) == [
         "-m tools.cluster up --port 7080",
         "fleet image ref -s t",
-        "fleet apply -s t --image answer",
+        "fleet up -s t --image answer",
         "-m tools.cluster stop",
     ]
 
 
-def test_an_image_the_cluster_lacks_is_built_loaded_and_the_engine_stopped(
+def test_an_image_the_cluster_lacks_is_built_loaded_and_the_daemon_stopped(
     project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine(monkeypatch, None)
     holding(monkeypatch)
     project.write(
         cluster={"kind": "existing", "context": bundled.CONTEXT}, image={"mode": "daemon"}
     )
     deploy.up(project.environment(), "t")
     found = [word.partition(" --docker-host")[0] for word in words(steps)]
-    assert found[2] == "-m tools.cluster docker up"
     assert found[3].startswith("-m tools.base_image ensure --base ")
     assert found[4] == "fleet image build -s t"
-    assert found[5:7] == ["-m tools.cluster load answer", "-m tools.cluster docker stop"]
+    assert found[5] == "-m tools.cluster load answer"
+    assert found[7] == "fleet up -s t --image answer"
+    start, stop = found[2], found[6]
+    assert start.endswith(" up")
+    assert stop == start.removesuffix(" up") + " stop"
 
 
-def test_the_engine_is_stopped_when_the_build_fails(
+def test_the_daemon_is_stopped_when_the_build_fails(
     project: Served, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = bundled.run
@@ -164,26 +130,58 @@ def test_the_engine_is_stopped_when_the_build_fails(
     )
     with pytest.raises(StepError):
         deploy.up(project.environment(), "t")
-    assert words(steps)[-1] == "-m tools.cluster docker stop"
+    assert words(steps)[-1].endswith(" stop")
 
 
-def test_state_and_passphrase_are_local_by_default_and_private(
-    project: Served, monkeypatch: pytest.MonkeyPatch
+Pipe = Callable[[str, str], None]
+
+
+@pytest.fixture
+def pipe(project: Served, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pipe:
+    """Bring `project` up without the engine: a Python text renders, a shell one applies."""
+
+    def without_engine(render: str, apply: str) -> None:
+        engine(False)
+        kubectl = tmp_path / "kubectl"
+        kubectl.write_text(f"#!/bin/sh\n{apply}\n", encoding="utf-8")
+        kubectl.chmod(0o755)
+        monkeypatch.setenv("FLEET_KUBECTL", str(kubectl))
+
+        def program(*arguments: str) -> list[str]:
+            return [sys.executable, "-c", render] if "render" in arguments else fleet(*arguments)
+
+        monkeypatch.setattr(plain, "fleet", program)
+        deploy.up(project.environment(), "t")
+
+    return without_engine
+
+
+def test_where_the_engine_cannot_be_had_kubectl_applies_the_rendered_objects(
+    pipe: Pipe, steps: list[list[str]], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    found = pulumi.settings("a:1")
-    data = project.folder / "data/opencode-fleet"
-    assert found["PULUMI_BACKEND_URL"] == f"file://{data}/pulumi"
-    assert found["FLEET_IMAGE"] == "a:1"
-    path = Path(found["PULUMI_CONFIG_PASSPHRASE_FILE"])
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE((data / "pulumi").stat().st_mode) == 0o700
-    word = path.read_text()
-    assert len(word) > 30
-    pulumi.settings(None)
-    assert path.read_text() == word
-    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://mine")
-    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "mine")
-    assert set(pulumi.settings(None)) == {"PULUMI_SKIP_UPDATE_CHECK"}
+    pipe("print('objects of t')", f'echo "$@" >{tmp_path}/asked; cat >{tmp_path}/objects')
+    asked = (tmp_path / "asked").read_text(encoding="utf-8")
+    assert "--context=other apply --server-side --force-conflicts" in asked
+    assert (tmp_path / "objects").read_text(encoding="utf-8") == "objects of t\n"
+    assert words(steps)[0] == "fleet seed -s t"
+    assert " rollout status deployment --namespace=opencode-t--default" in words(steps)[1]
+    assert words(steps)[-1] == "fleet status -s t"
+    assert "Pulumi cannot be had here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("render", "apply", "step"),
+    [
+        ("raise SystemExit(1)", "cat >/dev/null", "fleet render"),
+        ("print()", "cat >/dev/null; exit 1", "kubectl apply"),
+    ],
+)
+def test_a_half_of_that_pipe_that_fails_ends_it(
+    pipe: Pipe, steps: list[list[str]], render: str, apply: str, step: str
+) -> None:
+    with pytest.raises(StepError, match=step):
+        pipe(render, apply)
+    assert words(steps) == ["fleet seed -s t"]
 
 
 @pytest.mark.parametrize(("code", "ends"), [(1, 1), (2, 2), (7, 1), (-9, 1)])

@@ -48,7 +48,7 @@ def debian_sources(suite: str) -> tuple[str, ...]:
 def parse_sources(listing: str, suite: str) -> tuple[str, ...]:
     """Pick the usable lines of `apt-get indextargets`: Debian's own, this suite, no credentials."""
     wanted = {suite, f"{suite}-updates", f"{suite}-security"}
-    found: set[str] = set()
+    sources: set[str] = set()
     for line in listing.splitlines():
         fields = line.split("|")
         if len(fields) != 4:  # noqa: PLR2004 - the four fields of the format string
@@ -56,5 +56,5 @@ def parse_sources(listing: str, suite: str) -> tuple[str, ...]:
         origin, uri, codename, component = fields
         ours = origin == "Debian" and component == "main" and codename in wanted
         if ours and uri.startswith("http") and "@" not in uri:
-            found.add(f"{uri} {codename}")
-    return tuple(sorted(found))
+            sources.add(f"{uri} {codename}")
+    return tuple(sorted(sources))

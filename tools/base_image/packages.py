@@ -33,10 +33,10 @@ def fetch(package: NpmPackage, folder: Path) -> Path:
         f"fetch {spec}", [*client, "pack", spec, "--silent", "--pack-destination", str(folder)]
     )
     path = folder / said.strip().splitlines()[-1]
-    found = integrity_of(path)
-    if found != package.integrity:
+    actual = integrity_of(path)
+    if actual != package.integrity:
         message = (
-            f"fetch {spec}: the registry gave {found}, pinned is {package.integrity}: "
+            f"fetch {spec}: the registry gave {actual}, pinned is {package.integrity}: "
             "check the npm registry this machine is set to"
         )
         raise BaseImageError(message)

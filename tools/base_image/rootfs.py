@@ -86,9 +86,9 @@ def add_node(recipe: Recipe, root: Path, downloads: Path) -> None:
         script = f"../lib/node_modules/npm/bin/{name}-cli.js"
         (modules / f"npm/bin/{name}-cli.js").chmod(0o755)
         (root / "usr/local/bin" / name).symlink_to(script)
-    found = run("check node", ["chroot", str(root), "/usr/local/bin/node", "--version"]).strip()
-    if found != f"v{recipe.node.version}":
-        message = f"check node: it says {found}, expected v{recipe.node.version}"
+    version = run("check node", ["chroot", str(root), "/usr/local/bin/node", "--version"]).strip()
+    if version != f"v{recipe.node.version}":
+        message = f"check node: it says {version}, expected v{recipe.node.version}"
         raise BaseImageError(message)
 
 

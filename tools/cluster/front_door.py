@@ -130,14 +130,14 @@ def hosts(
         meta = ingress["metadata"]
         return meta.get("creationTimestamp", ""), meta["namespace"], meta["name"]
 
-    found: dict[str, str] = {}
+    targets: dict[str, str] = {}
     for ingress in sorted(ingresses, key=age):
         namespace = ingress["metadata"]["namespace"]
         for host, backend in _rules(ingress):
             service = known.get((namespace, str(backend.get("name", ""))))
             target = _target(service, backend.get("port") or {})
-            found.setdefault(host, target or f"{addresses.NODE_IP}:1")
-    return dict(sorted(found.items()))
+            targets.setdefault(host, target or f"{addresses.NODE_IP}:1")
+    return dict(sorted(targets.items()))
 
 
 def map_text(targets: Mapping[str, str]) -> str:

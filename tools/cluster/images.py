@@ -117,19 +117,19 @@ def _content(layout: Layout, digest: str) -> dict[str, Any]:
 def image_ids(layout: Layout, name: str) -> set[str]:
     """Every digest that identifies a stored image: its own, its manifests', their configs'."""
     listing = run("images", ctr(layout, "images", "ls", f"name=={name}")).splitlines()[1:]
-    found: set[str] = set()
+    all_digests: set[str] = set()
     for line in listing:
         digests = [word for word in line.split() if word.startswith("sha256:")]
         for digest in digests[:1]:
-            found.add(digest)
+            all_digests.add(digest)
             manifest = _content(layout, digest)
             for entry in manifest.get("manifests", []):
-                found.add(entry["digest"])
+                all_digests.add(entry["digest"])
                 inner = attempt(ctr(layout, "content", "get", entry["digest"]))
                 if inner.code == 0:
-                    found.add(json.loads(inner.out).get("config", {}).get("digest", ""))
-            found.add(manifest.get("config", {}).get("digest", ""))
-    return found - {""}
+                    all_digests.add(json.loads(inner.out).get("config", {}).get("digest", ""))
+            all_digests.add(manifest.get("config", {}).get("digest", ""))
+    return all_digests - {""}
 
 
 def load(layout: Layout, image: str, docker_host: str | None, tell: Callable[[str], None]) -> bool:

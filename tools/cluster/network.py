@@ -49,7 +49,7 @@ _CHAINS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 
 def overlapping(routes: list[dict[str, Any]]) -> list[str]:
     """Routes of others inside our ranges, as `RANGE on DEVICE`, from `ip -j route`."""
-    found: list[str] = []
+    overlaps: list[str] = []
     for route in routes:
         destination, device = str(route.get("dst", "")), str(route.get("dev", "?"))
         if destination in {"", "default"} or device == _BRIDGE:
@@ -60,8 +60,8 @@ def overlapping(routes: list[dict[str, Any]]) -> list[str]:
             continue
         ours = (addresses.POD_CIDR, addresses.SERVICE_CIDR)
         if isinstance(other, IPv4Network) and any(other.overlaps(mine) for mine in ours):
-            found.append(f"{destination} on {device}")
-    return found
+            overlaps.append(f"{destination} on {device}")
+    return overlaps
 
 
 def bridge_mtu(links: list[dict[str, Any]], routes: list[dict[str, Any]]) -> int:

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -74,18 +74,17 @@ def started_at(identity: Identity) -> float:
 def children(parents: Iterable[int]) -> list[Identity]:
     """Every running direct child of these processes."""
     wanted = {str(pid) for pid in parents}
-    found: list[Identity] = []
+    children: list[Identity] = []
     for entry in _PROC.iterdir():
         if entry.name.isdigit() and (fields := _stat(int(entry.name))) is not None:
             known = identify(int(entry.name)) if fields[_PARENT] in wanted else None
             if known is not None:
-                found.append(known)
-    return found
+                children.append(known)
+    return children
 
 
-def with_argument(program: str, argument: str) -> list[Identity]:
-    """Every process of that program name that was given exactly this argument."""
-    found: list[Identity] = []
+def command_lines() -> Iterator[tuple[int, list[str]]]:
+    """Every process with the words it was started with; one that ends meanwhile is left out."""
     for entry in _PROC.iterdir():
         if not entry.name.isdigit():
             continue
@@ -93,11 +92,17 @@ def with_argument(program: str, argument: str) -> list[Identity]:
             words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if Path(words[0]).name == program and argument in words[1:]:
-            known = identify(int(entry.name))
-            if known is not None:
-                found.append(known)
-    return found
+        yield int(entry.name), words
+
+
+def with_argument(program: str, argument: str) -> list[Identity]:
+    """Every process of that program name that was given exactly this argument."""
+    hits = (
+        identify(pid)
+        for pid, words in command_lines()
+        if Path(words[0]).name == program and argument in words[1:]
+    )
+    return [process for process in hits if process is not None]
 
 
 def end(targets: Sequence[Identity], *, grace: float) -> None:

@@ -58,7 +58,7 @@ def outside(listing: str, pids: set[int]) -> list[str]:
 
     `listing` is what `ss -ltunpH` prints.
     """
-    found: list[str] = []
+    open_to_others: list[str] = []
     for line in listing.splitlines():
         owners = {int(part.partition(",")[0]) for part in line.split("pid=")[1:]}
         fields = line.split()
@@ -67,8 +67,8 @@ def outside(listing: str, pids: set[int]) -> list[str]:
         host = fields[4].rpartition(":")[0].partition("%")[0].strip("[]")
         local = host not in {"*", ""} and ip_address(host).is_loopback
         if not local and host != addresses.NODE_IP:
-            found.append(f"{fields[0]} {fields[4]}")
-    return found
+            open_to_others.append(f"{fields[0]} {fields[4]}")
+    return open_to_others
 
 
 def look(layout: Layout) -> Status:

@@ -9,7 +9,7 @@ from tools.cluster.commands import attempt
 from tools.cluster.components import STOP_ORDER
 from tools.cluster.errors import WRONG_INPUT, ClusterError
 from tools.cluster.layout import Layout
-from tools.cluster.processes import Identity, Records, end, identify
+from tools.cluster.processes import Identity, Records, command_lines, end, identify
 
 Tell = Callable[[str], None]
 DELETE_COMMAND = "python -m tools.cluster delete --yes-delete-all-data"
@@ -26,25 +26,19 @@ def size_of(path: Path) -> str:
 
 def _strays(layout: Layout) -> list[Identity]:
     """Processes of ours without a record: of a start that was killed between two steps."""
-    found: list[Identity] = []
+    strays: list[Identity] = []
     configs = {str(layout.config / name) for name in ("containerd.toml", "front-door.cfg")}
     configs.add(f"--data-root={layout.docker}")
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+    for pid, words in command_lines():
         program = Path(words[0])
         # kubectl is the user's, for whom its path is printed.
         ours = layout.programs in program.parents and program.name != "kubectl"
         watcher = "tools.cluster.door_watcher" in words and str(layout.door_socket) in words
         if ours or watcher or configs.intersection(words):
-            known = identify(int(entry.name))
+            known = identify(pid)
             if known is not None:
-                found.append(known)
-    return found
+                strays.append(known)
+    return strays
 
 
 def _end_component(records: Records, name: str) -> bool:

@@ -9,11 +9,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from fleet.cli.shell import cluster_of, reported, warn
+from fleet.cli.shell import reported, warn
 from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.reading import Environment, load
-from tools.deploy import bundled, pulumi
-from tools.deploy.steps import StepError, fleet, run, tell
+from tools.deploy import bundled, engine, plain
+from tools.deploy.steps import StepError, fleet, run
 
 
 def _is_bundled(environment: Environment) -> bool:
@@ -22,22 +22,18 @@ def _is_bundled(environment: Environment) -> bool:
 
 
 def up(environment: Environment, stack: str) -> None:
-    """Deploy an environment: cluster, image, objects; then say where everybody works."""
-    engine = pulumi.program()
+    """Deploy an environment: cluster, image, engine, objects; then say where everybody works."""
     image = None
     if _is_bundled(environment):
-        image = bundled.start(environment.config, stack)
-    elif isinstance(environment.config.cluster, ExistingCluster):
-        # With a mistyped context and nothing else changed, `pulumi up` finds nothing to do.
-        cluster_of(environment, None)
-    if engine is not None:
-        pulumi.up(engine, environment.name, image)
-        run("workspaces", fleet("status", "-s", stack, "--no-volumes"))
-        first = environment.config.users[0].id if environment.config.users else "USER"
-        tell(f"password of a user: uv run fleet password {first} -s {stack}")
+        bundled.start(environment.config)
+    with engine.building() as build:
+        if _is_bundled(environment):
+            image = bundled.image(environment.config, stack)
+        there = build.succeeds()
+    if not there and isinstance(environment.config.cluster, ExistingCluster):
+        plain.up(environment, stack, image)
         return
-    tell("no Pulumi CLI on PATH: fleet apply makes the same objects")
-    run("fleet apply", fleet("apply", "-s", stack, *(("--image", image) if image else ())))
+    run("fleet up", fleet("up", "-s", stack, *(("--image", image) if image else ())))
 
 
 def down(environment: Environment, stack: str) -> None:
@@ -45,12 +41,7 @@ def down(environment: Environment, stack: str) -> None:
     if _is_bundled(environment):
         bundled.stop()
         return
-    engine = pulumi.program()
-    if engine is not None:
-        pulumi.destroy(engine, environment.name)
-        tell("kept in the cluster: namespaces and claims, with everybody's work (purge: deletes)")
-    else:
-        run("fleet destroy", fleet("destroy", "-s", stack, "--yes"))
+    run("fleet destroy", fleet("destroy", "-s", stack))
 
 
 def main() -> None:

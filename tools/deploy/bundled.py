@@ -15,10 +15,14 @@ CONTEXT = "opencode-fleet-local"
 DEFAULT_PORT = 7080
 
 
-def start(config: StackConfig, stack: str) -> str:
-    """Start the bundled cluster, with the runtime image in it; return the image's reference."""
-    tell("local cluster (the first start builds Kubernetes: about a quarter of an hour)")
+def start(config: StackConfig) -> None:
+    """Start the bundled cluster."""
+    tell("local cluster (the first start builds Kubernetes)")
     run("local cluster", tool("cluster", "up", "--port", str(config.access.port or DEFAULT_PORT)))
+
+
+def image(config: StackConfig, stack: str) -> str:
+    """Bring the runtime image into the bundled cluster; return its reference."""
     reference = read("image", fleet("image", "ref", "-s", stack))
     if full_name(reference) in stored(Layout.of()):
         return reference

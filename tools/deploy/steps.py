@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from fleet.stackfile.config import ExistingCluster
+from fleet.stackfile.reading import Environment
+from tools.cluster import binaries
+from tools.cluster.layout import Layout
 
 
 class StepError(Exception):
@@ -55,3 +61,12 @@ def fleet(*arguments: str) -> list[str]:
 def tool(package: str, *arguments: str) -> list[str]:
     """Return the command line of a development program of ours."""
     return [sys.executable, "-m", f"tools.{package}", *arguments]
+
+
+def kubectl(environment: Environment) -> list[str]:
+    """Return the command line of kubectl on an environment's cluster."""
+    cluster = environment.config.cluster
+    context = cluster.context if isinstance(cluster, ExistingCluster) else ""
+    built = binaries.find(Layout.of().programs)
+    named = (os.environ.get("FLEET_KUBECTL"), shutil.which("kubectl"), built and built / "kubectl")
+    return [next((str(item) for item in named if item), "kubectl"), f"--context={context}"]

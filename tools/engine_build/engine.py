@@ -37,8 +37,8 @@ def machines_own(cache: Path, path: str | None = None) -> Path | None:
     folders = (os.environ.get("PATH", "") if path is None else path).split(os.pathsep)
     others = [f for f in folders if f and not Path(f).absolute().is_relative_to(cache.absolute())]
     # An empty search path would make `which` look where the system thinks best.
-    found = shutil.which("pulumi", path=os.pathsep.join(others)) if others else None
-    return Path(found) if found else None
+    program = shutil.which("pulumi", path=os.pathsep.join(others)) if others else None
+    return Path(program) if program else None
 
 
 def find_engine(cache: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""An environment of a test: a stack file of its own, driven through the `fleet` command.
+"""An environment of a test: a stack file and a state of its own, driven through `fleet up`.
 
 Owns: writing the stack file, running the command, finding the environment's pods. Leaves out:
 cleaning up (`sweeping`).
@@ -6,6 +6,7 @@ cleaning up (`sweeping`).
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -52,9 +53,21 @@ class Done:
         return self.out + self.err
 
 
+def changes_of(outcome: Any) -> list[str]:
+    """Return what a run of `fleet up --json` did, in short; empty when there was nothing to do."""
+    changes = outcome["changes"]
+    mended = ("putBack", "takenOver", "deleted", "restarted", "purged")
+    return [
+        *(f"{item['user']} {item['action']}" for item in changes["users"]),
+        *(f"pool {item['pool']}" for item in changes["pools"]),
+        *(str(item) for item in changes["environment"]),
+        *(f"{key} {item}" for key in mended for item in outcome[key]),
+    ]
+
+
 @dataclass(kw_only=True)
 class Environment:
-    """A stack file and the cluster it is applied to."""
+    """A stack file and the cluster it is brought up in."""
 
     name: str
     folder: Path
@@ -64,6 +77,8 @@ class Environment:
     config: dict[str, Any]
     environ: dict[str, str] = field(default_factory=dict[str, str])
     top: dict[str, Any] = field(default_factory=dict[str, Any])
+    passwords: dict[str, str] = field(default_factory=dict[str, str])
+    """Passwords that another program made, by user id."""
 
     @property
     def file(self) -> Path:
@@ -116,16 +131,16 @@ class Environment:
         assert "Traceback" not in done.stderr, done.stderr
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 
-    def apply(self, *arguments: str, image: str | None = None) -> Any:
-        """Write the stack file and apply it; it must work. Returns the JSON outcome."""
-        done = self.try_apply("--json", *arguments, image=image)
+    def up(self, *arguments: str, image: str | None = None) -> Any:
+        """Write the stack file and bring it up; it must work. Returns the JSON outcome."""
+        done = self.try_up("--json", *arguments, image=image)
         assert done.code == 0, done.said
         return done.json
 
-    def try_apply(self, *arguments: str, image: str | None = None) -> Done:
-        """Write the stack file and apply it; the exit code is the caller's business."""
+    def try_up(self, *arguments: str, image: str | None = None) -> Done:
+        """Write the stack file and bring it up; the exit code is the caller's business."""
         self.save()
-        return self.fleet("apply", "--image", image or self.image, *arguments)
+        return self.fleet("up", "--yes", "--image", image or self.image, *arguments)
 
     def destroy(self) -> None:
         """Take the environment away; claims and namespaces stay."""
@@ -138,15 +153,25 @@ class Environment:
 
     def workspace(self, user_id: str) -> Workspace:
         """Return a user's workspace, with the password as the operator gets it."""
-        done = self.fleet("password", user_id)
-        assert done.code == 0, done.said
+        password = self.passwords.get(user_id) or self._password(user_id)
         access = self.config["access"]
         return Workspace(
             user=user_id,
             host=f"{user_id}.{access['domain']}:{access['port']}",
             door=self.door,
-            password=done.out.strip(),
+            password=password,
         )
+
+    def _password(self, user_id: str) -> str:
+        done = self.fleet("password", user_id)
+        assert done.code == 0, done.said
+        return done.out.strip()
+
+    def password_in_cluster(self, user_id: str) -> str:
+        """Return the password in a user's Secret, whoever wrote it."""
+        secret = self.kube.one("secret", f"oc-{user_id}", self.namespace)
+        assert secret is not None
+        return base64.b64decode(secret["data"]["password"]).decode()
 
     def pods(self) -> dict[str, Live]:
         """Return the running pod of every user; two of one user are never right."""

@@ -24,29 +24,35 @@ class Maker:
     run_id: str
     model: ModelPod
     folder: Path
-    engine: type[Environment] = Environment
-    """What brings an environment into the cluster: `fleet apply`, or `pulumi up`."""
     made: list[str] = field(default_factory=list[str])
 
     def copy(self) -> Maker:
         """Return a maker that has made nothing yet."""
         return replace(self, made=[])
 
-    def __call__(self, topic: str, users: Sequence[str] = ()) -> Environment:
+    def __call__(self, topic: str, users: Sequence[str] = (), *, seed: bool = True) -> Environment:
         """Write a stack file with `users`, all of the small profile, and return its environment.
 
-        The model's API key is sealed into it. Nothing is applied yet.
+        The model's API key and, but for `seed=False`, the seed of the passwords are sealed into
+        it. Nothing is brought up yet.
         """
         name = f"{self.run_id}-{topic}"
         folder = self.folder / name
         folder.mkdir()
-        environment = self.engine(
+        state = folder / "state"
+        state.mkdir()
+        environment = Environment(
             name=name,
             folder=folder,
             kube=self.kube,
             image=self.image,
             door=self.door,
-            environ={"PULUMI_CONFIG_PASSPHRASE": _PASSPHRASE},
+            environ={
+                "PULUMI_CONFIG_PASSPHRASE": _PASSPHRASE,
+                "PULUMI_BACKEND_URL": f"file://{state}",
+                # What `fleet up` remembers beside the state is of this environment only.
+                "XDG_DATA_HOME": str(folder / "data"),
+            },
             config={
                 "cluster": {"kind": "existing", "context": self.kube.context},
                 "image": {"mode": "local", "reference": self.image},
@@ -65,6 +71,9 @@ class Maker:
         environment.save()
         done = environment.fleet("secret", "modelApiKey", stdin=API_KEY)
         assert done.code == 0, done.said
+        if seed:
+            done = environment.fleet("seed")
+            assert done.code == 0, done.said
         environment.reread()
         self.made.append(name)
         return environment
