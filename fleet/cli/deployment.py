@@ -127,7 +127,8 @@ class Deployment:
             settings = self.settings
             if before.state is None:
                 state = {BACKEND: f"file://{name}"}
-                settings = replace(settings, variables={**settings.variables, **state})
+                variables = {**settings.variables, **state}
+                settings = replace(settings, backend=state[BACKEND], variables=variables)
             with self._open(replace(self.place, file=file), settings) as trial:
                 if before.state is None:
                     trial.create(self.secrets_provider)
@@ -206,7 +207,7 @@ class Deployment:
             warn(f"{self.place.file.name}: {SEED_KEY} sealed: all passwords are derived from it")
 
     def _ensure(self, stack: EngineStack) -> None:
-        if stack.state() is None:
+        if not stack.exists():
             stack.create(self.secrets_provider)
 
     def _seal(self, file: Path, seed: Seed) -> None:

@@ -23,6 +23,9 @@ PROVIDER = "pulumi-resource-kubernetes"
 LANGUAGE_HOST = "pulumi-language-python"
 WORD, WORD_FILE = "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"
 BACKEND = "PULUMI_BACKEND_URL"
+RATE = {"PULUMI_K8S_CLIENT_QPS": "300", "PULUMI_K8S_CLIENT_BURST": "600"}
+"""How often the provider asks a cluster. Unset, 50 times a second would be most of a first run; the
+API server, which knows how busy it is, puts off who asks too often."""
 _FOLDER = "opencode-fleet"
 
 
@@ -38,6 +41,8 @@ class EngineSettings:
     """Environment variables to add to the operator's own."""
     memory_is_set: bool = False
     """Whether the operator has said how much memory the engine may take."""
+    rate_is_set: bool = False
+    """Whether the operator has said how often the provider may ask the cluster."""
 
     @property
     def state_folder(self) -> Path | None:
@@ -74,6 +79,7 @@ def engine_settings(environ: Mapping[str, str]) -> EngineSettings:
         data=data,
         variables=variables,
         memory_is_set=bool({"GOGC", "GOMEMLIMIT"} & set(environ)),
+        rate_is_set=bool(set(RATE) & set(environ)),
     )
 
 

@@ -20,15 +20,16 @@ from typing import Any, cast
 
 import pulumi.automation as auto
 import yaml
+from pulumi.automation._stack import StackInitMode
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 from pulumi.automation.events import EngineEvent
 
 from fleet.cluster.untrusted import one_line
 from fleet.engine.command import EngineCommand
 from fleet.engine.locks import clear_dead_locks, told_refusal
-from fleet.engine.settings import Engine, EngineSettings
+from fleet.engine.settings import RATE, Engine, EngineSettings
 from fleet.engine.state import State, read_state
-from fleet.engine.state_file import mend_state_file, tidy_state
+from fleet.engine.state_file import mend_state_file, read_state_file, tidy_state
 from fleet.errors import EngineError
 
 Program = Callable[[], None]
@@ -73,7 +74,12 @@ def run_settings(place: Place, settings: EngineSettings) -> dict[str, str]:
         # Inputs that are equal mean no change there: the provider is not asked. It is of no use
         # for a cloud, whose providers compare with what they have read.
         variables["PULUMI_ENABLE_LEGACY_DIFF"] = "true"
+        variables["PULUMI_PARALLEL_DIFF"] = "true"
+    if not settings.rate_is_set:
+        variables |= RATE
     if not settings.memory_is_set:
+        # Collecting garbage is a quarter of the engine's work while memory is plenty.
+        variables["GOGC"] = "300"
         # Half a megabyte a resource is what is really used; below it, collecting never ends.
         variables["GOMEMLIMIT"] = f"{max(_LEAST_MEMORY, place.resources // 2)}MiB"
     return variables
@@ -136,11 +142,26 @@ class EngineStack:
 
     def state(self) -> State | None:
         """Return what the state holds; None where there is no such stack yet."""
+        written = self._written()
+        if written is not None:
+            return read_state(written)
         text = self._export()
         if text is None:
             return None
         content = cast("dict[str, Any]", json.loads(text))
         return read_state(content.get("deployment") or {})
+
+    def exists(self) -> bool:
+        """Return whether there is such a stack, deployed or not."""
+        return self._written() is not None or self.state() is not None
+
+    def _written(self) -> dict[str, Any] | None:
+        """Return the state as the engine's file has it; None where only the engine can say.
+
+        Starting the engine for it takes a second.
+        """
+        folder = self.settings.state_folder
+        return read_state_file(folder, self.name) if folder is not None else None
 
     def _export(self) -> str | None:
         arguments = ["stack", "export", "--stack", self.name]
@@ -245,7 +266,8 @@ class EngineStack:
             env_vars={**self.run_settings, **extra},
             pulumi_command=self.command,
         )
-        return _Stack.select(self.name, workspace)
+        # Not `select`: it makes a stack of the library's own class.
+        return _Stack(self.name, workspace, StackInitMode.SELECT)
 
     @contextmanager
     def _run(self) -> Generator[None]:

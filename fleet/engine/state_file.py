@@ -11,11 +11,37 @@ import gzip
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 from fleet.names import PROJECT
 
 _KEPT = 20
 _ENDINGS = (".json", ".json.gz")
+# Of a state file: https://pkg.go.dev/github.com/pulumi/pulumi/sdk/v3/go/common/apitype
+_VERSION = 3
+
+
+def read_state_file(state: Path, stack: str) -> dict[str, Any] | None:
+    """Return the deployment that a state file holds; None where only the engine can say.
+
+    That is when there is none, or several of which one counts, or one that we do not know how to
+    read, damaged ones included.
+    """
+    folder = state / ".pulumi" / "stacks" / PROJECT
+    endings = (*_ENDINGS, ".json.zst")
+    files = [file for ending in endings if (file := folder / f"{stack}{ending}").exists()]
+    if len(files) != 1:
+        return None
+    try:
+        data = files[0].read_bytes()
+        text = gzip.decompress(data) if files[0].suffix == ".gz" else data
+        content = cast("dict[str, Any]", json.loads(text))
+    except (OSError, EOFError, ValueError):
+        return None
+    if content.get("version") != _VERSION:
+        return None
+    checkpoint = cast("dict[str, Any]", content.get("checkpoint") or {})
+    return cast("dict[str, Any]", checkpoint.get("latest") or {})
 
 
 def mend_state_file(state: Path, stack: str) -> str | None:

@@ -1,7 +1,7 @@
-"""A Kubernetes control plane of the benchmark's own, with fake nodes: real API, no containers.
+"""A Kubernetes control plane of the benchmark's own, without nodes: real API, no containers.
 
 Owns: its processes, its folder, its kubeconfig. The bundled cluster's programs are used, its ports,
-state and processes are not. kwok plays the nodes: pods are ready as soon as they are scheduled.
+state and processes are not. What is measured on it is the engine: its users are suspended.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,13 +25,9 @@ from tools.cluster.pki import Authority, Subject, ensure_key_pair, write_private
 from tools.cluster.processes import Identity, end, last_lines, start
 
 CONTEXT = "opencode-fleet-bench"
-KWOK = "sigs.k8s.io/kwok/cmd/kwok@v0.8.0"
 HELM = "helm.sh/helm/v3/cmd/helm@v3.22.0"
-_NODES = 10
 _LOOPBACK = "127.0.0.1"
-_CLASS = "bench"
 _PATIENCE = 300.0
-_STAGES = Path(__file__).with_name("stages.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,32 +65,6 @@ class Plane:
             check=True,
         ).stdout
 
-    def again(self, command: Sequence[str | Path]) -> None:
-        """Repeat a command until it works."""
-        words = [str(word) for word in command]
-
-        def works() -> bool:
-            done = subprocess.run(words, env=self.environ, capture_output=True, check=False)
-            return done.returncode == 0
-
-        until(works, "end of conflicts")
-
-    def apply(self, items: list[dict[str, Any]]) -> None:
-        """Make objects that the benchmark itself needs."""
-        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-        self.call("apply", "--server-side", "-f", "-", given=text)
-
-    def volumes(self, first: int, count: int) -> None:
-        """Make volumes for claims to bind to: nothing provisions them here."""
-        self.apply([_volume(number) for number in range(first, first + count)])
-
-    def settled(self, environment: str, count: int) -> None:
-        """Wait until the controllers are done with an environment's `count` Deployments."""
-        selector = f"--selector=opencode-fleet/environment={environment}"
-        path = "jsonpath={.items[*].status.readyReplicas}"
-        names = ("get", "deployments", "--all-namespaces", selector, "-o", path)
-        until(lambda: len(self.call(*names).split()) >= count, "ready Deployments")
-
 
 def until(condition: Callable[[], bool], what: str, patience: float = _PATIENCE) -> None:
     """Wait for a condition; fail the benchmark when it does not come."""
@@ -126,18 +95,13 @@ def go_program(module: str) -> Path:
 
 @contextmanager
 def running(folder: Path) -> Generator[Plane]:
-    """Run a control plane with fake nodes in `folder`, and end it."""
-    kwok = go_program(KWOK)
+    """Run a control plane in `folder`, and end it."""
     programs = binaries.find(Layout.of().programs)
     if programs is None:
         pytest.skip("Kubernetes is not built: python -m tools.cluster up builds it")
     plane = Plane(folder=folder, programs=programs)
     try:
         _start(plane)
-        flags = ["--manage-all-nodes", "--node-lease-duration-seconds=40", "--config", _STAGES]
-        command = [kwok, "--kubeconfig", plane.kubeconfig, *flags]
-        plane.processes.append(start(command, folder / "kwok.log"))
-        plane.apply([_node(number) for number in range(_NODES)] + [_storage_class()])
         yield plane
     finally:
         end(list(reversed(plane.processes)), grace=20)
@@ -192,7 +156,7 @@ def _start(plane: Plane) -> None:
         service_account_private_key_file=pki / "sa.key",
         root_ca_file=authority.certificate,
         use_service_account_credentials="true",
-        # Its default of 20 requests a second would make binding the volumes the longest part.
+        # Its default of 20 requests a second would be the longest part of deleting.
         kube_api_qps=500,
         kube_api_burst=1000,
     )
@@ -238,40 +202,3 @@ def _kubeconfig(plane: Plane, authority: Authority, port: int) -> None:
         "current-context": CONTEXT,
     }
     write_private(plane.kubeconfig, json.dumps(content).encode())
-
-
-def _node(number: int) -> dict[str, Any]:
-    size = {"cpu": "1000", "memory": "4Ti", "pods": "1000", "ephemeral-storage": "1Ti"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": f"fake-{number}", "annotations": {"kwok.x-k8s.io/node": "fake"}},
-        "status": {"allocatable": size, "capacity": size},
-    }
-
-
-def _storage_class() -> dict[str, Any]:
-    return {
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "StorageClass",
-        "metadata": {
-            "name": _CLASS,
-            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
-        },
-        "provisioner": "kubernetes.io/no-provisioner",
-        "volumeBindingMode": "Immediate",
-    }
-
-
-def _volume(number: int) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": f"bench-{number}"},
-        "spec": {
-            "capacity": {"storage": "10Gi"},
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": _CLASS,
-            "hostPath": {"path": f"/nowhere/{number}"},
-        },
-    }

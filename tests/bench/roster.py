@@ -1,4 +1,4 @@
-"""Stack files of a thousand users, for measuring."""
+"""Stack files of many users, for measuring."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from fleet.stackfile.config import MAX_USERS_A_POOL
 from tests.bench.control_plane import CONTEXT
 
 ROOT = Path(__file__).parents[2]
@@ -16,14 +17,19 @@ ROOT = Path(__file__).parents[2]
 USERS, POOLS = int(os.environ.get("FLEET_BENCH_USERS", "1000")), 10
 
 
-def write(folder: Path, environment: str, count: int = USERS) -> Path:
-    """Write `Pulumi.<environment>.yaml` with users spread over ten pools, and its scenes.
+def write(
+    folder: Path,
+    environment: str,
+    count: int = USERS,
+    *,
+    pools: int = POOLS,
+) -> Path:
+    """Write `Pulumi.<environment>.yaml` and its scenes; what a run has sealed into it stays.
 
-    Users beyond the thousand are in one more pool: a pool takes a hundred.
+    Its users are suspended: what is measured is the engine, not pods.
     """
     if not (folder / "scenes").exists():
         shutil.copytree(ROOT / "scenes", folder / "scenes")
-    pools = [f"pool-{number}" for number in range(POOLS + 1)]
     config: dict[str, Any] = {
         "cluster": {"kind": "existing", "context": CONTEXT},
         "image": {"mode": "local", "reference": "opencode-fleet/runtime:bench"},
@@ -34,24 +40,33 @@ def write(folder: Path, environment: str, count: int = USERS) -> Path:
             "name": "gpt-5",
             "smallName": "gpt-5-mini",
         },
-        "pools": {name: {} for name in pools},
+        "pools": {f"pool-{number}": {} for number in range(pools + 1)},
         "scenes": {name: {"path": f"scenes/{name}"} for name in ("coding", "research")},
-        "users": [
-            {
-                "id": f"user-{number:04}",
-                "displayName": f"User {number}",
-                "pool": pools[number % POOLS if number < USERS else POOLS],
-                "scenes": ["coding", "research"] if number % 2 else ["coding"],
-            }
-            for number in range(count)
-        ],
+        "users": users(count, pools),
     }
     path = folder / f"Pulumi.{environment}.yaml"
-    text = yaml.safe_dump(
-        {"config": {f"opencode-fleet:{key}": value for key, value in config.items()}},
-        sort_keys=False,
-        default_flow_style=None,
-        width=200,
-    )
+    keys: dict[str, Any] = {f"opencode-fleet:{key}": value for key, value in config.items()}
+    text = yaml.safe_dump(_sealed(path, keys), sort_keys=False, default_flow_style=None, width=200)
     path.write_text(text)
     return path
+
+
+def users(count: int, pools: int) -> list[dict[str, Any]]:
+    """Return a roster: users spread over some pools, those beyond a hundred a pool in one more."""
+    return [
+        {
+            "id": f"user-{number:04}",
+            "displayName": f"User {number}",
+            "pool": f"pool-{number % pools if number < pools * MAX_USERS_A_POOL else pools}",
+            "scenes": ["coding", "research"] if number % 2 else ["coding"],
+            "state": "suspended",
+        }
+        for number in range(count)
+    ]
+
+
+def _sealed(path: Path, keys: dict[str, Any]) -> dict[str, Any]:
+    """Return the file's content: what a run has sealed, and the given keys."""
+    text = path.read_text() if path.exists() else "{config: {}}"
+    old: dict[str, Any] = yaml.safe_load(text)
+    return {**old, "config": {**old["config"], **keys}}

@@ -89,10 +89,10 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
         shutil.copytree(ROOT / name, found.folder / name)
     found.write([{"id": _USER, "scenes": ["coding", "research"]}], [])
     image = os.environ.get("FLEET_E2E_IMAGE")
-    found.fleet("apply", *(["--image", image] if image else []))
+    found.fleet("up", "--yes", *(["--image", image] if image else []))
     yield found
     found.write([], [_USER])
-    found.fleet("apply", *(["--image", image] if image else []))
+    found.fleet("up", "--yes", *(["--image", image] if image else []))
     found.kubectl("delete", "namespace", _PLACE)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fleet.engine.settings import engine_settings
+from fleet.engine.settings import RATE, engine_settings
 from fleet.engine.stack import Place, run_settings, work_folder
 
 
@@ -56,7 +56,13 @@ def test_memory_is_bounded_by_what_there_is_to_hold(
 
 @pytest.mark.parametrize("name", ["GOGC", "GOMEMLIMIT"])
 def test_what_the_operator_says_of_memory_holds(tmp_path: Path, name: str) -> None:
-    assert "GOMEMLIMIT" not in variables(tmp_path, {name: "100"})
+    assert not {"GOGC", "GOMEMLIMIT"} & set(variables(tmp_path, {name: "100"}))
+
+
+@pytest.mark.parametrize("name", RATE)
+def test_what_the_operator_says_of_the_rate_of_requests_holds(tmp_path: Path, name: str) -> None:
+    assert variables(tmp_path).items() >= RATE.items()
+    assert not set(RATE) & set(variables(tmp_path, {name: "5"}))
 
 
 def test_a_stack_file_elsewhere_is_found_from_a_folder_that_goes_again(tmp_path: Path) -> None:
