@@ -25,6 +25,7 @@ from fleet.engine.changes import Changes, find_changes
 from fleet.engine.deploy import Before, Outcome, look, named, prepare, retained, settle
 from fleet.engine.deploy import destroy as destroy_all
 from fleet.engine.deploy import run as run_engine
+from fleet.engine.events import Phase, place_of
 from fleet.engine.program import ROOT
 from fleet.engine.stack import EngineStack
 from fleet.errors import CHANGES, InputError, Problem
@@ -32,6 +33,7 @@ from fleet.images.tags import resolve_image
 from fleet.names import LABEL_USER, slug
 
 _LISTED = 40
+_DIFFERS = frozenset({"update", "delete"})
 _GOES_ON = "the rest was done; mend the cause and run this again: it goes on from here"
 
 
@@ -269,8 +271,11 @@ def refresh(deployment: Deployment) -> None:
             with watching() as progress:
                 watch = deployment.watch(progress)
                 stack.refresh(watch)
-    for line in find_changes(watch.happened()).lines(done=True):
-        say(line)
+    read = [step for step in watch.happened() if step.phase is Phase.DONE and step.custom]
+    differ = [f"{step.kind} {place_of(step.inputs)}" for step in read if step.op in _DIFFERS]
+    say(f"{len(read)} objects read into the engine's state")
+    if differ:
+        say(f"differ from what they were made to be: {named(differ)}; fleet up puts them back")
 
 
 def wait(deployment: Deployment, timeout: float, *, as_json: bool) -> None:
