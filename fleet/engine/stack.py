@@ -36,7 +36,7 @@ Program = Callable[[], None]
 OnEvent = Callable[[EngineEvent], None]
 # Many requests wait for the cluster at once; beyond it two cores gain nothing.
 PARALLEL = 32
-_LEAST_MEMORY = 300
+_LEAST_MEMORY = 250
 _LONG = 400
 _FAST = {
     # One write of the state at the end. A run that is killed before is mended by the next one.
@@ -78,8 +78,6 @@ def run_settings(place: Place, settings: EngineSettings) -> dict[str, str]:
     if not settings.rate_is_set:
         variables |= RATE
     if not settings.memory_is_set:
-        # Collecting garbage is a quarter of the engine's work while memory is plenty.
-        variables["GOGC"] = "300"
         # Half a megabyte a resource is what is really used; below it, collecting never ends.
         variables["GOMEMLIMIT"] = f"{max(_LEAST_MEMORY, place.resources // 2)}MiB"
     return variables
