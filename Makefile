@@ -6,7 +6,7 @@ RUN := uv run --no-sync
 SHELL_FILES = tools/setup.sh .ci/run image/bin/fleet-init image/bin/fleet-start \
   fleet/alicloud/files/*.sh
 
-.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e image-test bench mutants
+.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e e2e-failed image-test bench mutants
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,8 +59,9 @@ smoke: ## A few end-to-end tests against the deployed ENV
 e2e: ## The whole end-to-end suite (bundled cluster, or FLEET_E2E_CONTEXT)
 	@tools/setup.sh chromium
 	@$(RUN) pytest -q -m e2e tests/e2e
-	@if command -v pulumi >/dev/null; then $(RUN) pytest -q -m e2e --engine pulumi tests/e2e; \
-	else echo 'e2e: no pulumi on PATH: the half through `pulumi up` was NOT run'; fi
+
+e2e-failed: ## Those end-to-end tests again that failed in the last run
+	@$(RUN) pytest -q -m e2e --last-failed --last-failed-no-failures none tests/e2e
 
 image-test: setup ## Tests of the runtime image (needs a Docker daemon)
 	@$(RUN) pytest -q -m image tests/image

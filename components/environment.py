@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 from components.pool import PoolNamespace, PoolNamespaceArgs
 from components.user import UserStack, UserStackArgs
@@ -36,7 +35,7 @@ class FleetEnvironmentArgs:
     """Model API keys, secrets, by the top-level key that holds them."""
     secrets: tuple[SharedSecret, ...] = ()
     """What every pool gets a copy of, such as a login at a registry."""
-    adopting: k8s.Provider
+    adopting: pulumi.ProviderResource
 
 
 class FleetEnvironment(pulumi.ComponentResource):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 from components.bridge import declare
 from components.providers import retained_options
@@ -36,7 +35,7 @@ class PoolNamespaceArgs:
     """Of the environment, which tells it from others of the same name."""
     secrets: tuple[SharedSecret, ...] = ()
     """What this pool gets a copy of: a certificate, a login."""
-    adopting: k8s.Provider
+    adopting: pulumi.ProviderResource
     """Adopts what an earlier deployment left behind."""
 
 
@@ -81,7 +80,10 @@ class PoolNamespace(pulumi.ComponentResource):
         self.register_outputs({"namespace": self.namespace})
 
     def _options(
-        self, manifest: Manifest, adopting: k8s.Provider, aliases: list[pulumi.Output[str]]
+        self,
+        manifest: Manifest,
+        adopting: pulumi.ProviderResource,
+        aliases: list[pulumi.Output[str]],
     ) -> pulumi.ResourceOptions:
         kind = manifest["kind"]
         if kind in RETAINED_KINDS:

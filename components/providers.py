@@ -7,9 +7,10 @@ objects that are retained: namespaces, claims, static volumes. Leaves out: how a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 # A change of any of these would replace a claim, and with it all data. So the value in the cluster
 # holds, whatever the stack file says. The size is not among them: it may grow.
@@ -19,6 +20,9 @@ FIXED_CLAIM_FIELDS = (
     "spec.accessModes",
     "spec.selector",
 )
+_SWITCHES = ("enableServerSideApply", "enableConfigMapMutable", "enableSecretMutable")
+# A provider's settings are JSON in texts.
+_ON = "true"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,8 +40,8 @@ class ClusterApi:
 class KubernetesProviders:
     """The providers of one environment."""
 
-    main: k8s.Provider
-    adopting: k8s.Provider
+    main: pulumi.ProviderResource
+    adopting: pulumi.ProviderResource
 
 
 def kubernetes_providers(access: ClusterApi) -> KubernetesProviders:
@@ -49,25 +53,30 @@ def kubernetes_providers(access: ClusterApi) -> KubernetesProviders:
     )
 
 
-def _provider(name: str, access: ClusterApi, *, adopts: bool) -> k8s.Provider:
-    return k8s.Provider(
-        name,
-        cluster_identifier=access.identifier,
-        context=access.context,
-        kubeconfig=access.kubeconfig,
-        enable_server_side_apply=True,
-        enable_config_map_mutable=True,
-        enable_secret_mutable=True,
+def _provider(name: str, access: ClusterApi, *, adopts: bool) -> pulumi.ProviderResource:
+    """Register a provider, with nothing in it but what is said here.
+
+    The SDK's class fills in what it finds in the environment of whoever deploys: with KUBECONFIG
+    set, and without it, the same stack would differ.
+    """
+    given: dict[str, pulumi.Input[Any] | None] = {
+        "clusterIdentifier": access.identifier,
+        "context": access.context,
+        "kubeconfig": access.kubeconfig,
+        **dict.fromkeys(_SWITCHES, _ON),
         # Unset, the main provider obeys PULUMI_K8S_UPSERT_EXISTING_OBJECTS: the way back for a
         # stack whose run was killed before its state was written.
-        upsert_existing_objects=adopts or None,
+        "upsertExistingObjects": _ON if adopts else None,
         # Every deployment anew has a field manager of its own; what it adopts, it takes over.
-        enable_patch_force=adopts or None,
-    )
+        "enablePatchForce": _ON if adopts else None,
+    }
+    values = {key: value for key, value in given.items() if value is not None}
+    options = pulumi.ResourceOptions(version=version("pulumi-kubernetes"))
+    return pulumi.ProviderResource("kubernetes", name, values, options)
 
 
 def retained_options(
-    parent: pulumi.Resource, adopting: k8s.Provider, *, claim: bool = False
+    parent: pulumi.Resource, adopting: pulumi.ProviderResource, *, claim: bool = False
 ) -> pulumi.ResourceOptions:
     """Return the options of an object that stays in the cluster whatever Pulumi deletes."""
     return pulumi.ResourceOptions(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 from components.bridge import declare
 from components.pool import retained_name
@@ -48,7 +47,7 @@ class UserStackArgs:
     """Name of the user's namespace, once it exists."""
     ready: pulumi.Input[str]
     """The same name, once all that the pod mounts and that confines it exists."""
-    adopting: k8s.Provider
+    adopting: pulumi.ProviderResource
     """Adopts the claim of a user who comes back."""
 
 

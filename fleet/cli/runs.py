@@ -10,13 +10,14 @@ import signal
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fleet.cli.deployment import Deployment, asked
 from fleet.cli.progress import watching
 from fleet.cli.shell import FAILED, say, say_json, warn
 from fleet.cluster.client import Cluster
-from fleet.cluster.owned import labels_of, owned
+from fleet.cluster.owned import RETAINED_KINDS, labels_of, owned
 from fleet.cluster.purge import purge_user
 from fleet.cluster.report import Failure, Progress, failure_lines
 from fleet.cluster.waiting import retry_stuck, wait_ready
@@ -24,6 +25,7 @@ from fleet.engine.changes import Changes, find_changes
 from fleet.engine.deploy import Before, Outcome, look, named, prepare, retained, settle
 from fleet.engine.deploy import destroy as destroy_all
 from fleet.engine.deploy import run as run_engine
+from fleet.engine.events import Phase, place_of
 from fleet.engine.program import ROOT
 from fleet.engine.stack import EngineStack
 from fleet.errors import CHANGES, InputError, Problem
@@ -31,6 +33,7 @@ from fleet.images.tags import resolve_image
 from fleet.names import LABEL_USER, slug
 
 _LISTED = 40
+_DIFFERS = frozenset({"update", "delete"})
 _GOES_ON = "the rest was done; mend the cause and run this again: it goes on from here"
 
 
@@ -74,7 +77,7 @@ def up(deployment: Deployment, timeout: float | None, *, confirmed: bool, as_jso
         existing = deployment.existing_cluster()
         with deployment.stack() as stack:
             cluster = existing or deployment.made_cluster(stack)
-            before = look(stack, cluster, deployment.plan, deployment.written_seed(stack))
+            before = look(stack, cluster, deployment.plan, partial(deployment.written_seed, stack))
             _confirm_purge(deployment, before, confirmed=confirmed)
             deployment.keep_seed(stack, before.seed)
             with watching() as progress:
@@ -109,7 +112,7 @@ def _deploy(
             failures += _wait(deployment, cluster, timeout, failures, progress)
         if outcome.error is None and not failures:
             purged = _purge(deployment, cluster)
-        stays = retained(owned(cluster, plan.environment))
+        stays = retained(owned(cluster, plan.environment, RETAINED_KINDS))
     claims = _purge_claims(deployment, before)
     changes = find_changes(watch.happened(), purge=claims, claims=_claims(before))
     return _Done(changes, outcome, purged, stays, failures)
@@ -197,7 +200,7 @@ def preview(deployment: Deployment, *, as_json: bool) -> None:
         existing = deployment.existing_cluster()
         with deployment.stack() as stack:
             cluster = existing or deployment.made_cluster(stack)
-            before = look(stack, cluster, deployment.plan, deployment.written_seed(stack))
+            before = look(stack, cluster, deployment.plan, partial(deployment.written_seed, stack))
             with watching() as progress, deployment.trial(stack, before) as trial:
                 watch = deployment.watch(progress)
                 trial.preview(deployment.program(), watch)
@@ -227,7 +230,7 @@ def destroy(deployment: Deployment, *, confirmed: bool, as_json: bool) -> None:
         existing = deployment.existing_cluster()
         with deployment.stack() as stack:
             cluster = existing or deployment.made_cluster(stack)
-            before = look(stack, cluster, deployment.plan, deployment.written_seed(stack))
+            before = look(stack, cluster, deployment.plan, partial(deployment.written_seed, stack))
             live = before.live or {}
             stays = retained(live)
             question = (
@@ -268,8 +271,11 @@ def refresh(deployment: Deployment) -> None:
             with watching() as progress:
                 watch = deployment.watch(progress)
                 stack.refresh(watch)
-    for line in find_changes(watch.happened()).lines(done=True):
-        say(line)
+    read = [step for step in watch.happened() if step.phase is Phase.DONE and step.custom]
+    differ = [f"{step.kind} {place_of(step.inputs)}" for step in read if step.op in _DIFFERS]
+    say(f"{len(read)} objects read into the engine's state")
+    if differ:
+        say(f"differ from what they were made to be: {named(differ)}; fleet up puts them back")
 
 
 def wait(deployment: Deployment, timeout: float, *, as_json: bool) -> None:

@@ -5,7 +5,7 @@ Claims, volumes and namespaces are owned too, but never deleted with it: they ho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, cast
 
 from fleet.cluster.client import Cluster, Live
@@ -67,7 +67,10 @@ def notes_of(item: Live) -> dict[str, str]:
     return cast("dict[str, str]", item["metadata"].get("annotations") or {})
 
 
-def owned(cluster: Cluster, environment: str) -> dict[Key, Live]:
-    """Return every object that an environment owns."""
-    objects = cluster.list_all(_OWNED, labels={LABEL_ENVIRONMENT: environment})
+def owned(
+    cluster: Cluster, environment: str, kinds: Collection[str] | None = None
+) -> dict[Key, Live]:
+    """Return every object that an environment owns, of all kinds or of some."""
+    asked = [plural for plural in _OWNED if kinds is None or KINDS[plural].name in kinds]
+    objects = cluster.list_all(asked, labels={LABEL_ENVIRONMENT: environment})
     return {key_of(item): item for items in objects.values() for item in items}

@@ -7,6 +7,7 @@ sealing the seed, printing (`cli.deployment`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,7 +72,10 @@ class Outcome:
 
 
 def look(
-    stack: EngineStack, cluster: Cluster | None, plan: Plan, written_seed: str | None
+    stack: EngineStack,
+    cluster: Cluster | None,
+    plan: Plan,
+    written_seed: Callable[[], str | None],
 ) -> Before:
     """Find out what there is, and refuse what cannot work; nothing is touched.
 
@@ -79,15 +83,20 @@ def look(
     EngineError while another run is under way.
     """
     stack.clear_dead_locks()
-    live = owned(cluster, plan.environment) if cluster is not None else None
+    # Opening the seed, a listing and reading the state take a second together, most of it waiting.
+    with ThreadPoolExecutor(2) as pool:
+        opened = pool.submit(written_seed)
+        listed = pool.submit(owned, cluster, plan.environment) if cluster is not None else None
+        state = stack.state()
+    live = listed.result() if listed is not None else None
     known = identities(live or {})
-    seed = choose_seed(plan.environment, written_seed, stack.settings.data, known.values())
+    seed = choose_seed(plan.environment, opened.result(), stack.settings.data, known.values())
     if cluster is not None and live is not None:
         refuse_foreign(cluster, plan, live, seed.identity)
         problems = claim_problems(plan, live)
         if problems:
             raise InputError(problems)
-    return Before(state=stack.state(), live=live, seed=seed)
+    return Before(state=state, live=live, seed=seed)
 
 
 def prepare(

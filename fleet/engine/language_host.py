@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+from collections.abc import Callable
 from concurrent import futures
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from pulumi.automation._server import LanguageServer
@@ -33,13 +34,14 @@ class LanguageHost(LanguageServer):
         super().__init__(_program)
         self._engine = engine
 
-    def Run(self, request: Any, context: Any) -> Any:
+    def Run(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by gRPC
         """Run the program of the folder that the engine names."""
         os.chdir(request.info.program_directory or request.pwd)
         sys.path.insert(0, str(Path.cwd()))
         # There the base class looks for it; a program of ours takes no arguments.
         request.args[:] = [self._engine]
-        return super().Run(request, context)
+        run = cast("Callable[..., Any]", vars(LanguageServer)["Run"])  # it has no types
+        return run(self, request, context)
 
 
 def main() -> None:

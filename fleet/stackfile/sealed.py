@@ -1,4 +1,4 @@
-"""Pulumi's passphrase encryption of stack-file secrets, so that `fleet apply` reads the same file.
+"""Pulumi's passphrase encryption of stack-file secrets: `fleet` reads and writes the same file.
 
 Source: pulumi/pulumi `sdk/go/common/resource/config/crypt.go`: AES-256-GCM, key by PBKDF2-SHA256
 with 1,000,000 rounds; `encryptionsalt` is `v1:<salt>:v1:<nonce>:<text>`, its text `pulumi` sealed.

@@ -100,6 +100,12 @@ def test_a_nas_backs_the_shared_claim_and_survives_it(
         **source,
     }
     assert claim["spec"]["volumeName"] == volume["metadata"]["name"]
+    # By these a purge finds what a killed one left behind.
+    labels = volume["metadata"]["labels"]
+    assert (labels["opencode-fleet/environment"], labels["opencode-fleet/pool"]) == (
+        "test",
+        "default",
+    )
     # An empty class on both sides: a default class would make another volume.
     assert claim["spec"]["storageClassName"] == volume["spec"]["storageClassName"] == ""
 
@@ -117,6 +123,49 @@ def test_a_scene_on_the_nas_is_mounted_from_there_read_only(shared_folder: Path)
     }
     assert mounts["/app"]["name"] == "user"
     assert mounts["/app/coding/.opencode"]["name"] == "scene-coding"
+
+
+def test_a_pods_patience_is_what_was_measured(plain: Deployed) -> None:
+    pod = plain.named("Deployment", "oc-alice")["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == 30
+    probes = {
+        name: [probe[key] for key in ("periodSeconds", "timeoutSeconds", "failureThreshold")]
+        for name, probe in pod["containers"][0].items()
+        if name.endswith("Probe")
+    }
+    assert probes == {
+        "startupProbe": [2, 2, 60],
+        "readinessProbe": [10, 3, 3],
+        "livenessProbe": [30, 10, 6],
+    }
+
+
+def test_a_runtime_is_told_of_no_other_service(plain: Deployed) -> None:
+    pod = plain.named("Deployment", "oc-alice")["spec"]["template"]["spec"]
+    assert pod["enableServiceLinks"] is False
+
+
+def test_the_init_container_mounts_all_but_the_scenes(plain: Deployed) -> None:
+    (init,) = plain.named("Deployment", "oc-alice")["spec"]["template"]["spec"]["initContainers"]
+    # It lays the points that scenes are mounted on, so they must not be there yet.
+    writable = [item["mountPath"] for item in init["volumeMounts"] if not item.get("readOnly")]
+    assert len(writable) == len(init["volumeMounts"])
+    assert {"/app", "/data"} <= set(writable)
+
+
+def test_no_proxy_cuts_a_stream_off(plain: Deployed) -> None:
+    metadata = plain.named("Ingress", "oc-alice")["metadata"]
+    ours = {key: text for key, text in metadata["annotations"].items() if "/" in key}
+    assert ours == {
+        "opencode-fleet/user-id": "alice",
+        "opencode-fleet/display-name": "Alice",
+        "nginx.ingress.kubernetes.io/proxy-body-size": "100m",
+        "nginx.ingress.kubernetes.io/proxy-buffering": "off",
+        "nginx.ingress.kubernetes.io/proxy-read-timeout": "86400",
+        "nginx.ingress.kubernetes.io/proxy-send-timeout": "86400",
+        "haproxy.org/timeout-server": "86400s",
+        "haproxy.org/timeout-tunnel": "86400s",
+    }
 
 
 @pytest.mark.parametrize("file", ["AGENTS.md", ".opencode"])

@@ -180,6 +180,10 @@ def test_a_file_in_the_place_of_the_folder_is_told(project: StackFolder) -> None
     assert (project.folder / "out").read_text() == "mine"
 
 
+def test_a_folder_in_a_folder_that_is_not_there_is_made(project: StackFolder) -> None:
+    assert "kustomization.yaml" in render(project, "build/manifests")
+
+
 def test_a_folder_that_cannot_be_made_is_told(project: StackFolder) -> None:
     done = project.fleet("render", "-s", "t", "-o", "/proc/nothing/out")
     assert done.code == 1
@@ -206,7 +210,7 @@ def test_a_full_disk_is_told_and_the_next_run_writes_all(
     assert objects(render(project)["opencode-t--default-oc-bob.yaml"])
 
 
-def test_another_kind_of_cluster_is_refused(project: StackFolder) -> None:
+def test_another_image_is_rendered_where_one_is_given(project: StackFolder) -> None:
     done = project.fleet("render", "-s", "t", "-o", "out", "--image", "a:1")
     assert done.code == 0
     assert "image: a:1" in (project.folder / "out/opencode-t--default-oc-bob.yaml").read_text()
@@ -217,4 +221,5 @@ def test_a_certificate_that_only_an_update_makes_is_told(project: StackFolder) -
     done = project.fleet("render", "-s", "t", "-o", "out")
     assert done.code == 2
     assert done.err.startswith("access.tls: selfSigned: the certificate is made by an update")
+    assert done.err.endswith("use tls: secret or certManager, or deploy with `fleet up`\n")
     assert not (project.folder / "out").exists()

@@ -153,6 +153,29 @@ def test_a_stack_may_be_named_in_full(stack: str, folder: Path) -> None:
     assert locate(stack, folder) == (folder / "Pulumi.dev.yaml", "dev")
 
 
+def test_a_path_that_looks_like_a_full_name_is_a_path(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay(folder, "stackConfigDir: stacks\n", SMALL, "stacks")
+    monkeypatch.chdir(folder)
+    assert locate("stacks/Pulumi.dev.yaml", folder)[1] == "dev"
+
+
+def test_a_stack_file_that_pulumi_would_not_find_is_told(folder: Path) -> None:
+    lay(folder, "", SMALL)
+    (folder / "Pulumi.dev.yaml").rename(folder / "Pulumi.dev.yml")
+    with pytest.raises(InputError, match=r"a stack file is named Pulumi\.<environment>\.yaml"):
+        load(str(folder / "Pulumi.dev.yml"), Path("/"))
+
+
+def test_the_program_reads_scenes_from_the_folder_it_is_given(folder: Path) -> None:
+    values = {**SMALL, "scenes": {"coding": {"path": "scenes/coding"}}}
+    engine = {f"opencode-fleet:{key}": json.dumps(value) for key, value in values.items()}
+    environment = read_engine("dev", folder, engine, ())
+    assert environment.folder == folder
+    assert set(environment.scenes) == {"coding"}
+
+
 def test_a_stack_of_another_project_is_told(folder: Path) -> None:
     lay(folder, "", SMALL)
     with pytest.raises(InputError) as refused:

@@ -1,6 +1,6 @@
 """Every rule of a stack file is broken once, and the whole message is read.
 
-That a file gives the same message is shown end to end, through `fleet apply`. Short because the
+That a file gives the same message is shown end to end, through `fleet up`. Short because the
 cases are data: `tests/support/corpus/rules.yaml`.
 """
 

@@ -125,6 +125,15 @@ def test_a_key_of_a_broken_user_is_not_told_to_be_unused(shared_folder: Path) ->
     assert [line.partition(":")[0] for line in lines] == ["users[0].id"]
 
 
+def test_what_may_be_a_key_itself_is_not_repeated_as_a_name(shared_folder: Path) -> None:
+    values = {**SMALL, "users": [{"id": "alice", "apiKey": "a1b2c3d4e5"}]}
+    (line,) = lines_of(values, shared_folder)
+    assert line == (
+        "users[0].apiKey: [hidden]: no secret of this name in the stack file: "
+        "add it: fleet secret KEY -s ENV"
+    )
+
+
 def test_a_thousand_broken_entries_are_told_quickly(shared_folder: Path) -> None:
     # A new schema for every unknown key once made this take minutes.
     users = [{"id": f"U{index}", "nick": "x"} for index in range(1000)]

@@ -3,6 +3,8 @@
 import os
 import platform
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,31 @@ def test_a_port_of_somebody_else_is_named_with_what_to_change() -> None:
         with pytest.raises(ClusterError, match=f"127.0.0.1:{port} is in use.*--port"):
             machine.require_free_ports("front-door", (("127.0.0.1", port),), own=1)
     machine.require_free_ports("front-door", (("127.0.0.1", port),))
+
+
+LISTENS_BESIDE = """
+import socket, sys
+one = socket.socket()
+one.bind(("127.0.0.2", 0))
+one.listen()
+print(one.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_same_port_of_another_address_is_not_the_components_own() -> None:
+    """An update ends a component only when its own port is its own, whoever has it elsewhere."""
+    with (
+        socket.socket() as own,
+        subprocess.Popen(
+            [sys.executable, "-c", LISTENS_BESIDE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as other,
+    ):
+        assert other.stdout is not None
+        port = int(other.stdout.readline())
+        own.bind(("127.0.0.1", port))
+        own.listen()
+        machine.require_free_ports("kube-apiserver", (("127.0.0.1", port),), own=os.getpid())
+        with pytest.raises(ClusterError, match="is in use by"):
+            machine.require_free_ports("kube-apiserver", (("127.0.0.2", port),), own=os.getpid())
+        other.communicate()

@@ -76,9 +76,13 @@ def _free(host: str, port: int) -> bool:
         return True
 
 
-def _owner(port: int) -> str:
-    """Who listens on a port, as `"NAME",pid=N,fd=N`; empty when that cannot be told."""
-    said = attempt(["ss", "-ltnpH", f"sport = :{port}"]).out
+def _owner(host: str, port: int) -> str:
+    """Who listens there, as `"NAME",pid=N,fd=N`; empty when that cannot be told."""
+    # The same port of another address can be another component's: the front door passes on to the
+    # API server under the API server's own number.
+    every = ("0.0.0.0", "[::]")  # noqa: S104 - as `ss` writes them; nothing is bound here
+    places = " or ".join(f"src {place}:{port}" for place in (host, *every))
+    said = attempt(["ss", "-ltnpH", f"( {places} )"]).out
     return said.partition("users:((")[2].partition(")")[0]
 
 
@@ -90,7 +94,7 @@ def require_free_ports(
         # The kernel takes a moment to give back the port of a process that was just ended.
         if any(_free(host, port) or time.sleep(0.2) for _ in range(1 if own else 10)):
             continue
-        owner = _owner(port)
+        owner = _owner(host, port)
         if own is not None and f"pid={own}," in owner:
             continue
         change = "free it"
