@@ -95,8 +95,10 @@ class EngineWatch:
         ]
 
     def _take_step(self, step: Step) -> None:
-        self._steps.append(step)
-        self._owners[step.urn] = step
+        if step.op not in _STILL:
+            # Of the many that stay as they are nothing is told; they would be most of the memory.
+            self._steps.append(step)
+            self._owners[step.urn] = step
         if step.phase is Phase.FAILED and step.urn not in self._blamed:
             self._blame(step.urn, "the engine gives no reason: run this again with --verbose")
         if not step.custom:

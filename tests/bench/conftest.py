@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Print the table, and which figures were not measured and why."""
     for line in config.stash[_TABLE].lines():
         terminalreporter.write_line(line)
+    load = " ".join(f"{figure:.1f}" for figure in os.getloadavg())
+    terminalreporter.write_line(f"waiting for a processor, at the end (1, 5, 15 min): {load}")
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2].removeprefix("Skipped: ")
         terminalreporter.write_line(f"not measured: {report.nodeid.rpartition('::')[2]}: {reason}")

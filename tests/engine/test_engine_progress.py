@@ -7,6 +7,7 @@ from pulumi.automation.events import DiagnosticEvent, EngineEvent, StdoutEngineE
 
 from fleet.cluster.report import failure_lines
 from fleet.engine.changes import find_changes
+from fleet.engine.events import step_of
 from fleet.engine.progress import EngineWatch, reason_in
 from tests.support.engine_events import recorded, recordings
 from tests.support.pods import Told
@@ -47,6 +48,16 @@ def test_a_failed_step_names_the_user_the_object_and_the_servers_reason() -> Non
     assert failure_lines(watch.failures)[0].startswith(
         "users alice, bob.b@example.com: update claim: forbidden: only dynamically"
     )
+
+
+def test_of_what_stays_as_it_is_nothing_is_kept() -> None:
+    events = recorded("failing")
+    ops = {step.op for event in events if (step := step_of(event)) is not None}
+    watch, _ = watched("failing")
+    kept = [*watch.planned(), *watch.happened()]
+    assert "same" in ops
+    assert kept
+    assert "same" not in {step.op for step in kept}
 
 
 def test_an_object_that_vanished_is_told_with_what_the_server_says() -> None:

@@ -41,12 +41,13 @@ def test_the_state_is_written_once_and_our_fields_are_ours(tmp_path: Path) -> No
 
 
 def test_only_kubernetes_objects_are_compared_by_their_inputs(tmp_path: Path) -> None:
-    assert "PULUMI_ENABLE_LEGACY_DIFF" not in variables(tmp_path)
-    assert variables(tmp_path, only_kubernetes=True)["PULUMI_ENABLE_LEGACY_DIFF"] == "true"
+    for name in ("PULUMI_ENABLE_LEGACY_DIFF", "PULUMI_PARALLEL_DIFF"):
+        assert name not in variables(tmp_path)
+        assert variables(tmp_path, only_kubernetes=True)[name] == "true"
 
 
 @pytest.mark.parametrize(
-    ("resources", "limit"), [(0, "300MiB"), (600, "300MiB"), (6000, "3000MiB")]
+    ("resources", "limit"), [(0, "250MiB"), (600, "300MiB"), (6000, "3000MiB")]
 )
 def test_memory_is_bounded_by_what_there_is_to_hold(
     tmp_path: Path, resources: int, limit: str
