@@ -114,7 +114,8 @@ def find_program(environ: Mapping[str, str]) -> Path:
     """Return Pulumi's command line: FLEET_ENGINE_BIN, then PATH, then the one built here."""
     given = environ.get("FLEET_ENGINE_BIN")
     on_path = shutil.which(PROGRAM, path=environ.get("PATH", os.defpath))
-    built = _folder(environ, "XDG_CACHE_HOME", ".cache") / "engine"
+    named = environ.get("FLEET_ENGINE_CACHE")
+    built = Path(named) if named else _folder(environ, "XDG_CACHE_HOME", ".cache") / "engine"
     candidates = [
         *([Path(given) / PROGRAM] if given else []),
         *([Path(on_path)] if on_path else []),

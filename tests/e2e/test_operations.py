@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,6 @@ from tests.e2e.harness.model_pod import API_KEY
 from tests.e2e.harness.sweeping import namespace_of
 from tests.e2e.harness.waiting import until
 from tests.e2e.harness.workspace import answer_text
-from tools.cluster.layout import Layout
 
 pytestmark = pytest.mark.e2e
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -135,18 +135,16 @@ def test_where_the_engine_cannot_be_had_kubectl_brings_up_what_it_later_takes_ov
     """Lost otherwise: a registry that refuses Pulumi's modules leaves a team with nothing."""
     environment = make("plain", ["ann"])
     environment.save()
-    # Go answers, and has no modules; the cluster's own programs are there already.
+    # Go says which one it is, and has no modules; nothing was built before.
     tools = tmp_path / "bin"
     tools.mkdir()
-    (tools / "go").write_text('#!/bin/sh\necho "go1.26.8"\n[ "$1" = env ]\n', encoding="utf-8")
+    go = f'#!/bin/sh\n[ "$1" = env ] && exec "{shutil.which("go")}" "$@"\nexit 1\n'
+    (tools / "go").write_text(go, encoding="utf-8")
     (tools / "go").chmod(0o755)
-    cache = tmp_path / "cache" / "opencode-fleet"
-    cache.mkdir(parents=True)
-    (cache / "bin").symlink_to(Layout.of().programs)
     without = {
         **os.environ,
         **environment.environ,
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "FLEET_ENGINE_CACHE": str(tmp_path / "engines"),
         "PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "FLEET_IMAGE": environment.image,
     }

@@ -156,6 +156,12 @@ class TestFindEngine:
         )
         assert found.program == given
 
+    def test_engines_may_be_kept_elsewhere(self, tmp_path: Path) -> None:
+        built = program(tmp_path / "engines/a/pulumi")
+        program(tmp_path / ".cache/opencode-fleet/engine/b/pulumi")
+        found = find_engine(environ(tmp_path, FLEET_ENGINE_CACHE=str(tmp_path / "engines")))
+        assert found.program == built
+
     def test_what_is_no_program_does_not_count(self, tmp_path: Path) -> None:
         program(tmp_path / ".cache/opencode-fleet/engine/a/pulumi").chmod(0o644)
         with pytest.raises(EngineError):

@@ -24,8 +24,10 @@ PROGRAMS = ProgramSet(
 
 
 def default_cache(environ: Mapping[str, str] | None = None) -> Path:
-    """The calling user's folder for built engines, by XDG_CACHE_HOME and HOME."""
+    """The folder for built engines: FLEET_ENGINE_CACHE, else the calling user's cache folder."""
     env = os.environ if environ is None else environ
+    if env.get("FLEET_ENGINE_CACHE"):
+        return Path(env["FLEET_ENGINE_CACHE"])
     base = env.get("XDG_CACHE_HOME", "")
     # The XDG rules: a relative value is to be ignored.
     root = Path(base) if base.startswith("/") else Path(env.get("HOME") or Path.home()) / ".cache"
