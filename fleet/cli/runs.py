@@ -99,13 +99,18 @@ def _deploy(
     recovery = prepare(stack, former, before, progress.say)
     watch = deployment.watch(progress)
     outcome = run_engine(stack, deployment.program(), recovery, watch)
-    failures = list(watch.failures)
-    purged: list[str] = []
-    stays: list[str] = []
     cluster = existing or deployment.made_cluster(stack)
     if cluster is not None:
         # One that went away in mid-run is told at once, not after every user's wait.
         cluster.ready()
+        # Now and then the API server refuses an object because another one was counted against the
+        # pool's quota at the same moment (409); once more is enough for those.
+        if outcome.error is not None and watch.begin_again():
+            outcome = run_engine(stack, deployment.program(), recovery, watch)
+    failures = list(watch.failures)
+    purged: list[str] = []
+    stays: list[str] = []
+    if cluster is not None:
         if outcome.error is None:
             settle(stack, cluster, plan, recovery, outcome)
         if timeout is not None:

@@ -50,6 +50,10 @@ _AFTER = re.compile(r"\n(?:@@|unable to get cluster state:).*$", re.DOTALL)
 _OBJECT = re.compile(r'^[\w.]+ "[^"]*" is (?=forbidden: |invalid: )')
 
 
+# The step of a failure that is no object's.
+_PROGRAM = "program"
+
+
 class EngineWatch:
     """Takes the events of one run, tells what goes on, and keeps what happened."""
 
@@ -81,6 +85,16 @@ class EngineWatch:
             self._take_complaint(complaint)
         if self._verbose is not None:
             self._verbose(_event_line(event, step))
+
+    def begin_again(self) -> bool:
+        """Forget failures when only objects failed, and say so; False when the run itself did."""
+        if not self.failures or any(failure.step == _PROGRAM for failure in self.failures):
+            return False
+        self._progress.say(f"once more, for what was refused: {len(self.failures)}")
+        self.failures.clear()
+        self._blamed.clear()
+        self._finished = {_LOOK: set(), _WORK: set()}
+        return True
 
     def planned(self) -> list[Step]:
         """Return the steps that were begun: in a preview, what a run would do."""
@@ -127,7 +141,7 @@ class EngineWatch:
         known = step is not None and step.custom
         failure = Failure(
             user=owner_of(step).user if step and known else None,
-            step=_step_words(step) if step and known else "program",
+            step=_step_words(step) if step and known else _PROGRAM,
             cause=cause,
         )
         self.failures.append(failure)

@@ -50,6 +50,25 @@ def test_a_failed_step_names_the_user_the_object_and_the_servers_reason() -> Non
     )
 
 
+def test_a_run_whose_objects_were_refused_may_begin_again_and_tells_only_what_fails_then() -> None:
+    watch, told = watched("failing")
+    assert watch.begin_again()
+    assert told.lines[-1] == "once more, for what was refused: 4"
+    assert watch.failures == []
+    for event in recorded("failing"):
+        watch(event)
+    assert len(watch.failures) == 4, "the same objects may be blamed again"
+
+
+def test_a_run_that_failed_itself_does_not_begin_again() -> None:
+    watch, told = EngineWatch(Told()), Told()
+    watch(complaint("the program is broken"))
+    assert not watch.begin_again()
+    assert len(watch.failures) == 1
+    assert not EngineWatch(told).begin_again(), "nor does one in which nothing failed"
+    assert told.lines == []
+
+
 def test_of_what_stays_as_it_is_nothing_is_kept() -> None:
     events = recorded("failing")
     ops = {step.op for event in events if (step := step_of(event)) is not None}
