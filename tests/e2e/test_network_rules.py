@@ -146,7 +146,7 @@ def test_the_table_of_who_may_reach_whom_holds_for_real_connections(
     """Lost otherwise: the rules mean something else to the cluster than to their evaluation.
 
     Deleting the rules then shows that each closed connection was closed by them, and the next
-    apply closes them again.
+    run closes them again.
     """
     environment = make("table")
     configure(environment)
