@@ -1,7 +1,8 @@
 """Whose an environment's objects in a cluster are, before a run touches anything.
 
 Two environments of one name would delete each other's objects: a pool's namespace says which seed
-its environment has. Leaves out: making the seed (`seed`).
+its environment has. A file that lost its users would delete everybody's. Leaves out: making the
+seed (`seed`), asking (`cli.runs`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections.abc import Mapping
 
 from fleet.cluster.client import Cluster, Live
 from fleet.cluster.owned import Key, labels_of, notes_of
+from fleet.cluster.report import named
 from fleet.errors import ClusterError, shown
-from fleet.names import IDENTITY, LABEL_ENVIRONMENT
+from fleet.names import IDENTITY, LABEL_ENVIRONMENT, LABEL_USER, slug
 from fleet.plan.environment import Plan
 
 
@@ -53,3 +55,24 @@ def _refuse_unlabelled(cluster: Cluster, name: str) -> None:
         f"namespace {name}: it exists and belongs to {shown(owner)}: this environment would take"
         " over what is in it: rename the environment or the pool, or delete that namespace"
     )
+
+
+# Removing more users than this, and more than one of so many, is no everyday edit.
+_FEW, _FIFTH = 2, 5
+_NAMED = 6
+
+
+def many_removed(plan: Plan, live: Mapping[Key, Live]) -> str | None:
+    """Return whose runtimes a run would remove, as part of a line, when they are many.
+
+    More than a fifth of all, and more than two: a file by mistake, of another clone or emptied.
+    """
+    there = {
+        owner
+        for key, item in live.items()
+        if key.kind == "Deployment" and (owner := labels_of(item).get(LABEL_USER))
+    }
+    gone = sorted(there - {slug(user.id) for user in plan.users})
+    if len(gone) <= _FEW or len(gone) * _FIFTH <= len(there):
+        return None
+    return f"the runtimes of {len(gone)} of {len(there)} users ({named(gone, _NAMED)})"
