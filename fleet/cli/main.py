@@ -14,6 +14,7 @@ import typer
 from fleet.cli import build as cli_build
 from fleet.cli import cloud as cli_cloud
 from fleet.cli import engine as cli_engine
+from fleet.cli import people as cli_people
 from fleet.cli import runtimes as cli_runtimes
 from fleet.cli.options import Image, Stack
 from fleet.cli.shell import (
@@ -43,6 +44,7 @@ cli_runtimes.register(app)
 cli_build.register(app)
 cli_cloud.register(app)
 cli_engine.register(app)
+cli_people.register(app)
 
 TakeOver = Annotated[bool, typer.Option(help="Although Pulumi or GitOps deployed it.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for runtimes.", min=1)]
