@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,15 @@ def test_a_growth_that_was_cut_off_is_finished_by_the_next_mount(disk: Disk) -> 
     assert disk.mount_all() == []
     assert (disk.folder / NAME / "thesis.txt").read_text() == "three years"
     assert _fill(disk.folder / NAME) > 24 * MIB
+
+
+def test_a_growth_that_the_kernel_refuses_is_tried_again(disk: Disk) -> None:
+    disk.make(NAME, 8 * MIB)
+    for _ in range(2):
+        # Done where the kernel lets a file system grow while it is mounted, refused elsewhere.
+        with suppress(RefusedError):
+            disk.grow(NAME, 16 * MIB)
+    assert (disk.folder / f"{NAME}.img").stat().st_size == 16 * MIB
 
 
 @online

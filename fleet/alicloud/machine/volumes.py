@@ -111,6 +111,8 @@ class Disk:
 
     def _allocate(self, file: Path, size: int) -> None:
         has = file.stat().st_size if file.exists() else 0
+        if size <= has:
+            return
         there = os.statvfs(self.folder)
         free = there.f_bavail * there.f_frsize
         if size - has > free - self.reserve:
