@@ -96,6 +96,7 @@ def open_workspace(
     stack: Stack = "dev",
     context: Context = None,
     browser: Annotated[bool, typer.Option(help="Open the link in a browser.")] = True,
+    as_json: Json = False,
 ) -> None:
     """Make a chat in a scene, print its link, open it."""
     with reported():
@@ -104,6 +105,9 @@ def open_workspace(
         need_active(found)
         chat_folder(found, scene)
         link = open_session(cluster_of(environment, context), found, scene)
+        if as_json:
+            say_json({"user": found.id, "url": link})
+            return
         say(link)
         warn(f"user name {found.id}, password: fleet password {found.id} -s {stack}")
         if browser and interactive():
@@ -149,7 +153,11 @@ def logs(
 
 
 def restart_runtime(
-    user: User, stack: Stack = "dev", context: Context = None, timeout: Timeout = 180
+    user: User,
+    stack: Stack = "dev",
+    context: Context = None,
+    timeout: Timeout = 180,
+    as_json: Json = False,
 ) -> None:
     """Restart a runtime and wait until it is ready; chats and files stay."""
     with reported():
@@ -158,6 +166,9 @@ def restart_runtime(
         cluster = cluster_of(environment, context)
         with reporting() as report:
             restart(cluster, found, timeout, report)
+        if as_json:
+            say_json({"user": user, "restarted": True})
+            return
         say(f"{user}: restarted, ready")
 
 
