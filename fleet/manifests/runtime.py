@@ -11,10 +11,12 @@ from typing import Any
 from fleet.manifests.policies import RUNTIME_PORT
 from fleet.manifests.pool import MANAGED_CONFIG_FILE, SHARED_CLAIM
 from fleet.manifests.types import (
+    ConfigMapVolume,
     Container,
     Deployment,
     EnvVar,
     Input,
+    KeyToPath,
     Probe,
     Resources,
     Volume,
@@ -31,11 +33,12 @@ from fleet.names import (
     user_labels,
     user_selector,
 )
-from fleet.plan.environment import ScenePlan, UserPlan
+from fleet.plan.environment import SceneConfigMap, ScenePlan, UserPlan
 from fleet.plan.opencode import API_KEY_VARIABLE
-from fleet.stackfile.scene_files import config_map_key
+from fleet.stackfile.scene_names import config_map_key
 
 RUNTIME_UID = 10001
+_RUNS = 0o755
 HOME = "/home/opencode"
 _CONTAINER_SECURITY: dict[str, Any] = {
     "allowPrivilegeEscalation": False,
@@ -237,15 +240,25 @@ def _volumes(user: UserPlan) -> list[Volume]:
     ]
     if user.app_on_shared_claim or any(scene.nas_path for scene in user.scenes):
         volumes.append({"name": "shared", "persistentVolumeClaim": {"claimName": SHARED_CLAIM}})
-    volumes.extend(
-        {
-            "name": f"scene-{scene.id}",
-            "configMap": {
-                "name": scene.config_map,
-                "items": [{"key": config_map_key(path), "path": path} for path, _ in scene.files],
-            },
-        }
-        for scene in user.scenes
-        if scene.config_map is not None
-    )
+    volumes.extend(_scene_volume(scene) for scene in user.scenes if scene.config_maps)
     return volumes
+
+
+def _scene_volume(scene: ScenePlan) -> Volume:
+    name = f"scene-{scene.id}"
+    first, *more = (_scene_source(part) for part in scene.config_maps)
+    if not more:
+        return {"name": name, "configMap": first}
+    return {"name": name, "projected": {"sources": [{"configMap": it} for it in (first, *more)]}}
+
+
+def _scene_source(part: SceneConfigMap) -> ConfigMapVolume:
+    return {
+        "name": part.name,
+        "items": [_item(path, runs=path in part.executable) for path, _ in part.files],
+    }
+
+
+def _item(path: str, *, runs: bool) -> KeyToPath:
+    item: KeyToPath = {"key": config_map_key(path), "path": path}
+    return {**item, "mode": _RUNS} if runs else item
