@@ -39,6 +39,7 @@ from fleet.stackfile.scene_names import config_map_key
 
 RUNTIME_UID = 10001
 _RUNS = 0o755
+_SHARED: Volume = {"name": "shared", "persistentVolumeClaim": {"claimName": SHARED_CLAIM}}
 HOME = "/home/opencode"
 _CONTAINER_SECURITY: dict[str, Any] = {
     "allowPrivilegeEscalation": False,
@@ -198,17 +199,29 @@ def _resources(user: UserPlan) -> Resources:
     }
 
 
-def _mounts(user: UserPlan) -> list[VolumeMount]:
+def runtime_volumes(user: UserPlan) -> tuple[list[VolumeMount], list[Volume]]:
+    """Return what a pod mounts of a user's own data, and where it comes from."""
     app: VolumeMount = {"name": "user", "mountPath": "/app", "subPath": "app"}
+    volumes: list[Volume] = [
+        {"name": "user", "persistentVolumeClaim": {"claimName": user.name}},
+        {"name": "home", "emptyDir": {}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
     if user.app_on_shared_claim:
         app = {"name": "shared", "mountPath": "/app", "subPath": user.id}
+        volumes.append(_SHARED)
     mounts: list[VolumeMount] = [
         app,
         {"name": "user", "mountPath": "/data", "subPath": "data"},
         {"name": "home", "mountPath": HOME},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
-        {"name": "managed-config", "mountPath": "/etc/opencode", "readOnly": True},
     ]
+    return mounts, volumes
+
+
+def _mounts(user: UserPlan) -> list[VolumeMount]:
+    mounts, _ = runtime_volumes(user)
+    mounts.append({"name": "managed-config", "mountPath": "/etc/opencode", "readOnly": True})
     for scene in user.scenes:
         for file in ("AGENTS.md", ".opencode"):
             mounts.append(_scene_mount(scene, file))
@@ -226,20 +239,17 @@ def _scene_mount(scene: ScenePlan, file: str) -> VolumeMount:
 
 
 def _volumes(user: UserPlan) -> list[Volume]:
-    volumes: list[Volume] = [
-        {"name": "user", "persistentVolumeClaim": {"claimName": user.name}},
-        {"name": "home", "emptyDir": {}},
-        {"name": "tmp", "emptyDir": {}},
-        {
-            "name": "managed-config",
-            "configMap": {
-                "name": user.managed_config,
-                "items": [{"key": MANAGED_CONFIG_FILE, "path": MANAGED_CONFIG_FILE}],
-            },
+    _, volumes = runtime_volumes(user)
+    managed: Volume = {
+        "name": "managed-config",
+        "configMap": {
+            "name": user.managed_config,
+            "items": [{"key": MANAGED_CONFIG_FILE, "path": MANAGED_CONFIG_FILE}],
         },
-    ]
-    if user.app_on_shared_claim or any(scene.nas_path for scene in user.scenes):
-        volumes.append({"name": "shared", "persistentVolumeClaim": {"claimName": SHARED_CLAIM}})
+    }
+    volumes.insert(3, managed)
+    if any(scene.nas_path for scene in user.scenes) and _SHARED not in volumes:
+        volumes.append(_SHARED)
     volumes.extend(_scene_volume(scene) for scene in user.scenes if scene.config_maps)
     return volumes
 

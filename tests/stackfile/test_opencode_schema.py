@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from fleet.stackfile.opencode_schema import config_faults, config_schema
 
-LEAF = st.sampled_from(
+LEAF: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, False, 0, 1, 70000, 1.5, "", "allow", "#aabbcc", "local", "text", [], {}, ["a"]]
 )
 NAMES = [
@@ -33,7 +33,7 @@ NAMES = [
     "type",
     "url",
 ]
-VALUES = st.recursive(
+VALUES: st.SearchStrategy[Any] = st.recursive(
     LEAF,
     lambda inner: st.one_of(
         st.dictionaries(st.sampled_from(NAMES), inner, max_size=3),
@@ -45,7 +45,7 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3))
 def test_what_is_refused_is_what_the_whole_standard_refuses(config: dict[str, Any]) -> None:
-    whole = Draft202012Validator(config_schema())
+    whole: Any = Draft202012Validator(config_schema())
     assert bool(config_faults(config)) == (not whole.is_valid(config))
 
 
