@@ -126,6 +126,7 @@ class FleetEnvironment(pulumi.ComponentResource):
                 seed=args.seed,
                 api_key=args.api_keys[user.api_key] if user.api_key else None,
                 namespace=pool.namespace,
+                counted=pool.counted,
                 ready=pool.ready,
                 adopting=args.adopting,
             ),
