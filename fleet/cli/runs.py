@@ -106,8 +106,8 @@ def _deploy(
     if cluster is not None:
         # One that went away in mid-run is told at once, not after every user's wait.
         cluster.ready()
-        # Now and then the API server refuses an object because another one was counted against the
-        # pool's quota at the same moment (409); once more is enough for those.
+        # An object is refused (409) when somebody else writes the pool's quota at the moment in
+        # which it is counted: once more is enough for those (docs/pulumi.md).
         if outcome.error is not None and watch.begin_again():
             outcome = run_engine(stack, deployment.program(), recovery, watch)
     failures = list(watch.failures)
