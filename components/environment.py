@@ -1,4 +1,4 @@
-"""A whole environment in a cluster: every pool and every user of its plan.
+"""A whole environment in a cluster: its door, every pool and every user of its plan.
 
 Owns: handing each component its part, collecting the stack's outputs. Leaves out: providers and
 image, which it is given.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import pulumi
 
+from components.door import Door, DoorArgs
 from components.pool import PoolNamespace, PoolNamespaceArgs
 from components.user import UserStack, UserStackArgs
 from fleet.manifests.pool import SharedSecret
@@ -29,24 +30,27 @@ class FleetEnvironmentArgs:
 
     plan: Plan
     image: pulumi.Input[str]
+    door_image: pulumi.Input[str]
     seed: pulumi.Output[str]
     """What all passwords are derived from, a secret."""
-    api_keys: Mapping[str, pulumi.Output[str]]
-    """Model API keys, secrets, by the top-level key that holds them."""
+    sealed: Mapping[str, pulumi.Output[str]]
+    """The stack file's secrets, by the top-level key that holds them."""
     secrets: tuple[SharedSecret, ...] = ()
-    """What every pool gets a copy of, such as a login at a registry."""
+    """What every namespace gets a copy of, such as a login at a registry."""
     adopting: pulumi.ProviderResource
 
 
 class FleetEnvironment(pulumi.ComponentResource):
-    """All pools and users of one stack file."""
+    """The door, all pools and all users of one stack file."""
 
+    url: str
+    """URL of the front page, where everybody signs in."""
     urls: dict[str, str]
     """URL of each user's workspace, by user id."""
     usernames: dict[str, str]
-    """Basic-auth name of each user, by user id."""
+    """Name that each user signs in with, by user id."""
     passwords: pulumi.Output[Mapping[str, str]]
-    """Basic-auth password of each user, by user id; a secret."""
+    """Password of each user, by user id; a secret."""
     namespaces: dict[str, str]
     """Namespace of each pool, by the pool's name."""
     authority: pulumi.Output[str] | None
@@ -60,12 +64,13 @@ class FleetEnvironment(pulumi.ComponentResource):
         super().__init__("opencode-fleet:environment:FleetEnvironment", name, None, opts)
         plan = args.plan
         self.authority = None
-        secrets = args.secrets
+        copies = args.secrets
         if plan.access.tls is TlsMode.SELF_SIGNED:
             made = self._declare_certificate(plan)
             self.authority = made.authority
-            secrets = (*secrets, made.secret)
-        pools = {pool.name: self._declare_pool(pool, args, secrets) for pool in plan.pools}
+            copies = (*copies, made.secret)
+        self.url = self._declare_door(args, copies).url
+        pools = {pool.name: self._declare_pool(pool, args) for pool in plan.pools}
         users = {user.id: self._declare_user(user, pools[user.pool], args) for user in plan.users}
         self.urls = {user.id: user.url for user in plan.users}
         self.usernames = {user.id: user.id for user in plan.users}
@@ -90,20 +95,32 @@ class FleetEnvironment(pulumi.ComponentResource):
         former = "opencode-fleet:services:CloudServices$opencode-fleet:tls:SelfSigned"
         return SelfSigned(
             name,
-            SelfSignedArgs(hosts=(f"*.{plan.access.domain}",)),
+            SelfSignedArgs(hosts=plan.door.hosts),
             pulumi.ResourceOptions(parent=self, aliases=[pulumi.create_urn(name, former)]),
         )
 
-    def _declare_pool(
-        self, pool: PoolPlan, args: FleetEnvironmentArgs, secrets: tuple[SharedSecret, ...]
-    ) -> PoolNamespace:
+    def _declare_door(self, args: FleetEnvironmentArgs, copies: tuple[SharedSecret, ...]) -> Door:
+        return Door(
+            "door",
+            DoorArgs(
+                door=args.plan.door,
+                image=args.door_image,
+                pull_secret=args.plan.pull_secret,
+                seed=args.seed,
+                sealed=args.sealed,
+                secrets=copies,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _declare_pool(self, pool: PoolPlan, args: FleetEnvironmentArgs) -> PoolNamespace:
         return PoolNamespace(
             pool.name,
             PoolNamespaceArgs(
                 pool=pool,
                 # No secret: it only tells environments of one name apart.
                 identity=pulumi.Output.unsecret(args.seed.apply(identity_of)),
-                secrets=secrets,
+                secrets=args.secrets,
                 adopting=args.adopting,
             ),
             pulumi.ResourceOptions(parent=self),
@@ -116,11 +133,10 @@ class FleetEnvironment(pulumi.ComponentResource):
             user.id,
             UserStackArgs(
                 user=user,
-                access=args.plan.access,
                 image=args.image,
                 pull_secret=args.plan.pull_secret,
                 seed=args.seed,
-                api_key=args.api_keys[user.api_key] if user.api_key else None,
+                api_key=args.sealed[user.api_key] if user.api_key else None,
                 namespace=pool.namespace,
                 ready=pool.ready,
                 adopting=args.adopting,

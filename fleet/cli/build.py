@@ -1,4 +1,4 @@
-"""Commands that prepare a deployment: the runtime image, secrets of the stack file."""
+"""Commands that prepare a deployment: the two images, secrets of the stack file."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from fleet.cli.shell import (
     warn,
 )
 from fleet.errors import InputError, Problem
-from fleet.images.build import build, prune, push
-from fleet.images.tags import image_tags, resolve_image
+from fleet.images.build import BuildOptions, build, prune, push
+from fleet.images.tags import DOOR, KINDS, RUNTIME, image_tags, resolve_image
 from fleet.stackfile.image import ImageMode
 from fleet.stackfile.seal_file import seal_into
 
@@ -28,7 +28,9 @@ Host = Annotated[
     str | None, typer.Option(envvar="DOCKER_HOST", help="Docker daemon, as DOCKER_HOST.")
 ]
 
-image_app = typer.Typer(help="The runtime image, with the Docker daemon.", no_args_is_help=True)
+image_app = typer.Typer(
+    help="The images of runtimes and of the door, with the Docker daemon.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -46,29 +48,37 @@ def image_build(
     network: Annotated[str | None, typer.Option(help="As in docker build --network.")] = None,
     docker_host: Host = None,
 ) -> None:
-    """Build the image unless its source tag exists, push it when the stack file says so."""
+    """Build both images unless their source tags exist, push them when the stack file says so."""
     with reported():
         environment = read_environment(stack)
-        image = environment.config.image
-        if image.mode not in (ImageMode.DAEMON, ImageMode.BUILDKIT):
+        mode = environment.config.image.mode
+        if mode not in (ImageMode.DAEMON, ImageMode.BUILDKIT):
             rule, change = "this mode builds nothing", "use mode: daemon"
-            raise InputError([Problem("image.mode", image.mode, rule, change)])
+            raise InputError([Problem("image.mode", mode, rule, change)])
         docker = docker_of(docker_host)
         warn("image: building takes minutes the first time, seconds when nothing changed")
-        context = environment.folder / "image"
-        tags, built = build(docker, image, context, base=base, network=network)
-        if image.push:
-            push(docker, image, tags)
-        warn(f"image: {'built' if built else 'unchanged, not built again'}")
-        say(f"{image.repository}:{tags.source}")
+        options = BuildOptions(base=base, network=network)
+        for kind in KINDS:
+            image = kind.settings(environment.config)
+            context = environment.folder / kind.folder
+            tags, built = build(docker, image, context, options, kind)
+            if image.push:
+                push(docker, image, tags)
+            what = "image" if kind is RUNTIME else f"{kind.name}'s image"
+            warn(f"{what}: {'built' if built else 'unchanged, not built again'}")
+            say(f"{image.repository}:{tags.source}")
 
 
 @image_app.command("ref")
-def image_ref(stack: Stack = "dev") -> None:
-    """Print the reference that runtimes use."""
+def image_ref(
+    stack: Stack = "dev",
+    door: Annotated[bool, typer.Option("--door", help="Of the door instead.")] = False,
+) -> None:
+    """Print the reference that runtimes use, or the door's."""
     with reported():
         environment = read_environment(stack)
-        say(resolve_image(environment.config, environment.folder))
+        kind = DOOR if door else RUNTIME
+        say(resolve_image(environment.config, environment.folder, kind))
 
 
 @image_app.command("prune")
@@ -76,10 +86,11 @@ def image_prune(stack: Stack = "dev", docker_host: Host = None) -> None:
     """Remove this project's old images and build cache; keep what the stack file uses."""
     with reported():
         environment = read_environment(stack)
-        image = environment.config.image
-        tags = image_tags(image, environment.folder / "image", __version__)
-        keep = (tags.source, tags.lock, tags.version)
-        removed = prune(docker_of(docker_host), image, keep)
+        docker, removed = docker_of(docker_host), list[str]()
+        for kind in KINDS:
+            image = kind.settings(environment.config)
+            tags = image_tags(image, environment.folder / kind.folder, __version__, kind)
+            removed += prune(docker, image, (tags.source, tags.lock, tags.version), kind)
         say(
             f"removed {len(removed)} images: {', '.join(removed) or 'none'}; cache older than a day"
         )
