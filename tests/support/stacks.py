@@ -133,7 +133,7 @@ FULL: Values = {
     ],
     "purge": ["carol"],
 }
-SECRETS = frozenset({"modelApiKey", "aliceApiKey", "controlToken", "oidcClientSecret"})
+SECRETS = frozenset({"modelApiKey", "aliceApiKey", "controlToken"})
 
 Path_ = tuple[str | int, ...]
 
