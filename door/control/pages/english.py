@@ -18,8 +18,8 @@ WORDS: dict[str, str] = {
     "sign-in.wrong": "The name or the password is not right.",
     "sign-in.slowed": "Too many attempts. Wait {seconds} s, then try again.",
     "sign-in.hint": "Whoever runs this service gave you both. Check the address before you type.",
+    "sign-in.out": "You are signed out. Open chats and terminals of that sign-in end within a minute.",
     "sign-in.provider": "Sign in with your organisation",
-    "sign-in.again": "You were signed out. Sign in to go on.",
     "sign-out": "Sign out",
     # The front page.
     "front.title": "Your scenes",
@@ -104,10 +104,10 @@ WORDS: dict[str, str] = {
     "waking.lead": "It was asleep. This takes some ten seconds, and goes on by itself.",
     "waking.opening": "Opening {scene}",
     "waking.continue": "Go on",
-    "waking.failed": "Your workspace cannot be woken now",
-    "waking.failed-lead": "It is tried again by itself. Your chats and files are safe.",
-    "waking.suspended": "Your workspace is paused",
-    "waking.suspended-lead": (
+    "waking.failed.title": "Your workspace cannot be woken now",
+    "waking.failed.lead": "It is tried again by itself. Your chats and files are safe.",
+    "waking.suspended.title": "Your workspace is paused",
+    "waking.suspended.lead": (
         "Whoever runs this service has paused it. Your chats and files are kept. "
         "Ask them to let it go on."
     ),
@@ -128,9 +128,15 @@ WORDS: dict[str, str] = {
     "too-large.lead": "At most {limit} can be sent at once.",
     "unavailable.title": "Not reachable at the moment",
     "unavailable.lead": "The workspace did not answer. Your chats and files are safe.",
+    "slowed.title": "A moment, please",
+    "slowed.lead": "There were too many attempts. Wait a little, then try again.",
+    "no-cookies.title": "Your browser keeps no cookies",
+    "no-cookies.lead": "Without one nobody can sign in. Allow cookies for this site and try again.",
     "nobody.title": "You have no workspace here yet",
     "nobody.lead": "You are signed in as {login}, and nobody of that name has a workspace.",
     "nobody.ask": "Ask whoever runs this service to add you, and name them {login}.",
+    "ended.title": "Please sign in",
+    "ended.lead": "Your sign-in has ended, or there was none.",
     "signed-out.title": "You are signed out",
     "signed-out.lead": "Open chats and terminals of this sign-in end within a minute.",
     "signed-out.again": "Sign in again",

@@ -1,13 +1,13 @@
 """From a template and values to an answer: escaping, words, the headers that guard a page.
 
 Owns: the environment of the templates, the style sheet and the script with their names, the
-content security policy. Leaves out: what a page says, which is `front`, `users` and `answers`.
+content security policy. Leaves out: what a page says, which is `refusals`, `front` and `people`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -28,12 +28,13 @@ _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
-class Pages:
+class Rendering:
     """Renders the pages of one environment."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, now: Callable[[], datetime]) -> None:
         """Read the templates and assets; both are in memory from then on."""
         self._settings = settings
+        self._now = now
         self._assets = {path.name: path.read_bytes() for path in (_HERE / "static").iterdir()}
         self._names = {name: _hashed(name, body) for name, body in self._assets.items()}
         self._templates = Environment(
@@ -51,7 +52,6 @@ class Pages:
         request: Request,
         template: str,
         *,
-        now: datetime,
         viewer: Runtime | None = None,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
@@ -61,7 +61,7 @@ class Pages:
         t = translator(words_for(request.headers.get("accept-language", "")))
         text = self._templates.get_template(template).render(
             t=t,
-            ago=partial(told, now=now, t=t),
+            ago=partial(told, now=self._now(), t=t),
             asset=self.asset,
             front=self._settings.front,
             sign_out=self._settings.front + SIGN_OUT,
