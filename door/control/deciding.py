@@ -73,7 +73,12 @@ async def decide(context: Context, asked: Asked) -> Passed | Refused:
 async def _decide(context: Context, asked: Asked) -> Passed | Refused:
     settings = context.settings
     if asked.host == settings.domain:
-        return Passed(upstream=context.serving.control, host=_authority(context, asked.host))
+        # Who asks the front is found out there; here only its cookie is kept fresh.
+        return Passed(
+            set_cookie=_kept_fresh(context, asked),
+            upstream=context.serving.control,
+            host=_authority(context, asked.host),
+        )
     visitor = await who_asks(context, asked)
     if isinstance(visitor, Refused):
         return visitor
@@ -92,6 +97,16 @@ async def _decide(context: Context, asked: Asked) -> Passed | Refused:
     if isinstance(runtime, Refused):
         return runtime
     return _passed(context, asked, visitor, runtime, set_cookie)
+
+
+def _kept_fresh(context: Context, asked: Asked) -> str:
+    """Return the cookie to set on the front where a person uses it."""
+    cookies = asked.headers.getlist("cookie")
+    session = context.sessions.read(cookies, asked.host, context.now())
+    own = from_own_page(asked, context.settings.front)
+    if session is None or not own or not (asked.opens_page or not asked.reads):
+        return ""
+    return context.sessions.use(session, context.now()) or ""
 
 
 async def _awake(

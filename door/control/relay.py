@@ -21,6 +21,7 @@ from door.control.grants import HEADER, Grant
 
 # Within this time a stream ends after its sign-in has; the bound is a minute.
 CHECK_SECONDS = 5.0
+_FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _HEAD_LIMIT = 64 * 1024
 _HEAD_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
@@ -103,9 +104,7 @@ class Relay:
         now = self._context.now()
         grant = self._context.grants.read(request.grant, now) if request.grant else None
         if grant is None or not grant.holds(self._context):
-            writer.write(
-                b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            )
+            writer.write(_FORBIDDEN)
             await writer.drain()
             return
         host, _, port = grant.upstream.rpartition(":")

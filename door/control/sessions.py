@@ -22,7 +22,7 @@ CLOCK_LEEWAY = timedelta(seconds=150)
 # A browser sends what others planted beside its own cookie; more than these are not looked at.
 _COOKIES_READ = 8
 _REMEMBERED = 20_000
-# A session in use is written anew when a tenth of its idle time is over, after five minutes at most.
+# A session in use is written anew after a tenth of its idle time, after five minutes at most.
 _WRITTEN_ANEW = timedelta(minutes=5)
 _T = TypeVar("_T")
 

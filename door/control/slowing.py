@@ -4,12 +4,12 @@ Owns: how many failures in a row cost how many seconds, per user, per address an
 what is logged of it. Passwords are random (190 bits), so this is against noise and load, and for
 what people change the code to later. Kept in memory, bounded, each replica its own.
 
-- A user from one address (or one known browser): five failures are free, then 1 s, doubling to 60 s.
-  Until it is over nothing is looked at.
+- A user from one address (or one known browser): five failures are free, then 1 s, doubling to
+  60 s. Until it is over nothing is looked at.
 - A user from all addresses: fifty failures are free, then the same. A browser that has signed the
   user in before is not held by it, so nobody can lock out a user with a thousand machines.
-- An address: twenty failures are free, then every wrong answer takes a second. Right ones do not, as
-  many people share an address.
+- An address: twenty failures are free, then every wrong answer takes a second. Right ones do not,
+  as many people share an address.
 """
 
 from __future__ import annotations

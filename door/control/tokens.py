@@ -1,4 +1,4 @@
-"""Tokens of programs: personal ones, which a user makes, and those of services, which the operator seals.
+"""Tokens of programs: personal ones that a user makes, those of services that are sealed.
 
 A personal token is listed nowhere: raising the user's `passwordVersion` ends all of that user, and
 `sessions.version` those of everybody.
