@@ -50,9 +50,9 @@ def parse_hours(text: str) -> Hours:
         value = json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError("not JSON") from None
-    if not isinstance(value, dict) or set(cast("dict[str, Any]", value)) != _KEYS:
+    found = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    if found.keys() != _KEYS:
         raise ValueError("needs zone, days, start and end")
-    found = cast("dict[str, Any]", value)
     start, end = _clock(found["start"]), _clock(found["end"])
     if start == end:
         raise ValueError("start and end are the same")

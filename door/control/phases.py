@@ -13,11 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lightkube.models.core_v1 import ContainerStateTerminated, ContainerStatus
-from lightkube.resources.core_v1 import Pod
-
 from door.control import names
-from door.control.roster import Person, line
+from door.control.live import Live, line, moment, number, part, parts, text
+from door.control.roster import Person
 from door.control.world import Phase, Wanted
 
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"})
@@ -68,35 +66,31 @@ class Judged:
     """Whether no pod is left, not even one that ends."""
 
 
-def pod_facts(pod: Pod) -> PodFacts | None:
+def pod_facts(pod: Live) -> PodFacts | None:
     """Read a pod; None for one that belongs to no Deployment of a user."""
-    metadata, status = pod.metadata, pod.status
-    if metadata is None or not metadata.name or not metadata.namespace:
-        return None
-    labels = metadata.labels or {}
-    slug, suffix = labels.get(names.LABEL_USER), f"-{labels.get(_HASH, '')}"
-    sets = [one.name for one in metadata.ownerReferences or [] if one.kind == "ReplicaSet"]
+    metadata, status = part(pod, "metadata"), part(pod, "status")
+    labels = part(metadata, "labels")
+    slug, suffix = text(labels, names.LABEL_USER), f"-{text(labels, _HASH)}"
+    owners = parts(metadata, "ownerReferences")
+    sets = [text(one, "name") for one in owners if one.get("kind") == "ReplicaSet"]
     if not slug or not sets or not sets[0].endswith(suffix):
         return None
-    conditions = {one.type: one for one in (status.conditions if status else None) or []}
-    ready = conditions.get("Ready")
-    scheduled = conditions.get("PodScheduled")
-    states = _states(pod)
-    trouble = None
-    if scheduled is not None and scheduled.status == "False":
-        trouble = _unscheduled(scheduled.message or scheduled.reason or "")
+    conditions = {one.get("type"): one for one in parts(status, "conditions")}
+    ready, scheduled = conditions.get("Ready", {}), conditions.get("PodScheduled", {})
+    states = _states(status)
+    trouble = _unscheduled(scheduled) or next(filter(None, map(_trouble, states)), None)
     return PodFacts(
         slug=slug,
-        namespace=metadata.namespace,
-        name=metadata.name,
+        namespace=text(metadata, "namespace"),
+        name=text(metadata, "name"),
         owner=sets[0].removesuffix(suffix),
-        created=metadata.creationTimestamp,
-        ending=metadata.deletionTimestamp is not None,
-        over=status is not None and status.phase in {"Failed", "Succeeded"},
-        ready=ready is not None and ready.status == "True",
-        address=status.podIP if status else None,
-        runs=any(one.state and one.state.running for _, one in states),
-        trouble=trouble or next(filter(None, (_trouble(*state) for state in states)), None),
+        created=moment(metadata, "creationTimestamp"),
+        ending="deletionTimestamp" in metadata,
+        over=status.get("phase") in {"Failed", "Succeeded"},
+        ready=ready.get("status") == "True",
+        address=text(status, "podIP") or None,
+        runs=any(state.running for state in states),
+        trouble=trouble,
         doing=_doing(states),
     )
 
@@ -148,53 +142,66 @@ def _refused(message: str) -> str:
     return line(f"the cluster refuses its pod: {message}")
 
 
-def _unscheduled(message: str) -> str:
-    words = _PREEMPTION.sub("", message)
+def _unscheduled(scheduled: Live) -> str | None:
+    if scheduled.get("status") != "False":
+        return None
+    words = _PREEMPTION.sub("", text(scheduled, "message") or text(scheduled, "reason"))
     if _FULL.search(words):
         return line(f"no room: the cluster's nodes are full ({words})")
     return line(f"no node takes its pod: {words}")
 
 
-def _states(pod: Pod) -> list[tuple[bool, ContainerStatus]]:
-    """Return the states of containers, and of each whether it is one of the first steps."""
-    status = pod.status
-    if status is None:
-        return []
-    first = [(True, one) for one in status.initContainerStatuses or []]
-    return first + [(False, one) for one in status.containerStatuses or []]
+@dataclass(frozen=True, slots=True)
+class _State:
+    """One container's state."""
+
+    status: Live
+    first: bool
+    """Whether it is one of the steps before OpenCode."""
+
+    @property
+    def running(self) -> bool:
+        return "running" in part(self.status, "state")
 
 
-def _trouble(first: bool, status: ContainerStatus) -> str | None:
-    state = status.state
-    waiting = state.waiting if state else None
-    if waiting is not None and waiting.reason in _IMAGE:
-        words = (waiting.message or waiting.reason).rpartition("desc = ")[2]
-        return line(f"its image {status.image} cannot be had: {words}")
-    if waiting is not None and waiting.reason in _BROKEN:
-        return line(f"its container cannot be made: {waiting.message or waiting.reason}")
-    ended = state.terminated if state else None
-    if ended is None and status.lastState is not None and not status.ready:
-        ended = status.lastState.terminated
-    if ended is None or (first and ended.exitCode == 0):
+def _states(status: Live) -> list[_State]:
+    first = [_State(one, first=True) for one in parts(status, "initContainerStatuses")]
+    return first + [_State(one, first=False) for one in parts(status, "containerStatuses")]
+
+
+def _trouble(state: _State) -> str | None:
+    status = state.status
+    waiting = part(status, "state", "waiting")
+    reason, message = text(waiting, "reason"), text(waiting, "message")
+    if reason in _IMAGE:
+        words = (message or reason).rpartition("desc = ")[2]
+        return line(f"its image {text(status, 'image')} cannot be had: {words}")
+    if reason in _BROKEN:
+        return line(f"its container cannot be made: {message or reason}")
+    ended = part(status, "state", "terminated")
+    if not ended and not status.get("ready"):
+        # Between two tries only the former state tells.
+        ended = part(status, "lastState", "terminated")
+    if not ended or (state.first and ended.get("exitCode") == 0):
         return None
-    return line(f"{'its first step' if first else 'OpenCode'} {_ending(ended)}{_again(status)}")
+    what = "its first step" if state.first else "OpenCode"
+    return line(f"{what} {_ending(ended)}{_again(number(status, 'restartCount'))}")
 
 
-def _ending(ended: ContainerStateTerminated) -> str:
-    if ended.reason == "OOMKilled":
+def _ending(ended: Live) -> str:
+    if ended.get("reason") == "OOMKilled":
         return "was killed: it needs more memory than its limit"
-    return f"ended with exit code {ended.exitCode}"
+    return f"ended with exit code {ended.get('exitCode')}"
 
 
-def _again(status: ContainerStatus) -> str:
-    count = status.restartCount
+def _again(count: int) -> str:
     return f", started again {count} {'time' if count == 1 else 'times'}" if count else ""
 
 
-def _doing(states: Sequence[tuple[bool, ContainerStatus]]) -> str:
-    main = [one for first, one in states if not first]
-    if main and all(one.state and one.state.running for one in main):
+def _doing(states: Sequence[_State]) -> str:
+    main = [state for state in states if not state.first]
+    if main and all(state.running for state in main):
         return "it runs and does not answer yet"
-    if any(one.state and one.state.running for _, one in states):
+    if any(state.running for state in states):
         return "its files are being laid out"
     return "its container is being made"

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
-from lightkube.resources.apps_v1 import Deployment
-
 from door.control import names
 from door.control.hours import parse_hours
+from door.control.live import Live, line, number, part, parts, text
 from door.control.world import Hours, Scene, Wanted
 
 LONGEST_NAME = 200
-LONGEST_TEXT = 300
 LONGEST_LIST = 200_000
 MOST_SCENES = 200
 SHORTEST_IDLE = timedelta(minutes=10)
@@ -63,32 +61,19 @@ class Person:
     """Whether one of them is such that the door must not touch the runtime."""
 
 
-def line(text: str, most: int = LONGEST_TEXT) -> str:
-    """Return foreign text as one line of plain characters, at most `most` of them."""
-    words = " ".join(text[: 8 * most].split())
-    plain = "".join(char for char in words if char.isprintable())
-    return plain if len(plain) <= most else plain[: most - 1] + "…"
-
-
-def person_of(deployment: Deployment) -> Person | None:
+def person_of(deployment: Live) -> Person | None:
     """Read a Deployment; None for one that is no runtime."""
-    metadata = deployment.metadata
-    if metadata is None or not metadata.name or not metadata.namespace:
-        return None
-    slug = (metadata.labels or {}).get(names.LABEL_USER)
+    metadata, status = part(deployment, "metadata"), part(deployment, "status")
+    slug = text(part(metadata, "labels"), names.LABEL_USER)
     if not slug:
         return None
-    notes = _Notes(metadata.annotations or {})
+    notes = _Notes(part(metadata, "annotations"))
     user_id = notes.read(names.USER_ID, _id, slug, required=True, holds=True)
-    spec, status = deployment.spec, deployment.status
-    asked = 1 if spec is None or spec.replicas is None else spec.replicas
-    generation = metadata.generation or 0
-    observed = (status.observedGeneration if status else None) or 0
     return Person(
         id=user_id,
         slug=slug,
-        name=metadata.name,
-        namespace=metadata.namespace,
+        name=text(metadata, "name"),
+        namespace=text(metadata, "namespace"),
         display_name=notes.read(names.DISPLAY_NAME, _name, "") or line(user_id, LONGEST_NAME),
         login=notes.read(names.LOGIN, _id, "") or user_id,
         admin=notes.read(names.ADMIN, _flag, fallback=False),
@@ -97,10 +82,10 @@ def person_of(deployment: Deployment) -> Person | None:
         wanted=notes.read(names.STATE, Wanted, Wanted.ACTIVE, holds=True),
         suspend_after=notes.read(names.SUSPEND_AFTER, _idle, None),
         hours=notes.read(names.HOURS, parse_hours, None),
-        replicas=asked,
-        seen=observed >= generation,
-        updated=(status.updatedReplicas if status else None) or 0,
-        refusal=_refusal(deployment),
+        replicas=number(part(deployment, "spec"), "replicas", 1),
+        seen=number(status, "observedGeneration") >= number(metadata, "generation"),
+        updated=number(status, "updatedReplicas"),
+        refusal=_refusal(status),
         problems=tuple(notes.problems),
         held=notes.held,
     )
@@ -123,7 +108,7 @@ def told_apart(people: Sequence[Person]) -> dict[str, Person]:
 class _Notes:
     """The annotations of one Deployment, and what was wrong with them."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    def __init__(self, values: Live) -> None:
         self._values = values
         self.problems: list[str] = []
         self.held = False
@@ -138,13 +123,12 @@ class _Notes:
         holds: bool = False,
     ) -> _T:
         """Return an annotation's value; the fallback where there is none or an unsound one."""
-        text = self._values.get(key)
-        if text is None and not required:
+        if key not in self._values and not required:
             return fallback
         try:
-            if text is None:
+            if key not in self._values:
                 raise ValueError("is missing")
-            return parse(text)
+            return parse(text(self._values, key))
         # Of an enumeration the message names the value only; RecursionError is deep JSON.
         except (ValueError, RecursionError) as error:
             self.problems.append(line(f"annotation {key}: {error}"))
@@ -152,38 +136,38 @@ class _Notes:
             return fallback
 
 
-def _id(text: str) -> str:
-    if not text or len(text) > LONGEST_NAME:
+def _id(typed: str) -> str:
+    if not typed or len(typed) > LONGEST_NAME:
         raise ValueError(f"needs 1 to {LONGEST_NAME} characters")
-    return text
+    return typed
 
 
-def _name(text: str) -> str:
-    return line(text, LONGEST_NAME)
+def _name(typed: str) -> str:
+    return line(typed, LONGEST_NAME)
 
 
-def _flag(text: str) -> bool:
-    if text not in {"true", "false"}:
+def _flag(typed: str) -> bool:
+    if typed not in {"true", "false"}:
         raise ValueError("is true or false")
-    return text == "true"
+    return typed == "true"
 
 
-def _number(text: str) -> int:
+def _number(typed: str) -> int:
     # int() takes spaces, underscores and other scripts' digits too.
-    if not re.fullmatch(r"[0-9]{1,9}", text):
+    if not re.fullmatch(r"[0-9]{1,9}", typed):
         raise ValueError("is a whole number")
-    return int(text)
+    return int(typed)
 
 
-def _idle(text: str) -> timedelta:
-    return min(max(timedelta(seconds=_number(text)), SHORTEST_IDLE), LONGEST_IDLE)
+def _idle(typed: str) -> timedelta:
+    return min(max(timedelta(seconds=_number(typed)), SHORTEST_IDLE), LONGEST_IDLE)
 
 
-def _scenes(text: str) -> tuple[Scene, ...]:
-    if len(text) > LONGEST_LIST:
+def _scenes(typed: str) -> tuple[Scene, ...]:
+    if len(typed) > LONGEST_LIST:
         raise ValueError(f"more than {LONGEST_LIST} characters")
     try:
-        value = json.loads(text)
+        value = json.loads(typed)
     except ValueError:
         raise ValueError("not JSON") from None
     if not isinstance(value, list):
@@ -211,9 +195,8 @@ def _scene(item: object) -> Scene:
     )
 
 
-def _refusal(deployment: Deployment) -> str | None:
-    conditions = (deployment.status.conditions if deployment.status else None) or []
-    for condition in conditions:
-        if condition.type == "ReplicaFailure" and condition.status == "True":
-            return line(condition.message or "the cluster refuses its pod")
+def _refusal(status: Live) -> str | None:
+    for condition in parts(status, "conditions"):
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            return line(text(condition, "message") or "the cluster refuses its pod")
     return None
