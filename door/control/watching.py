@@ -55,7 +55,7 @@ class Watched:
     @property
     def name(self) -> str:
         """What is watched, for logs."""
-        return f"{self.kind.name.lower()}s in {self._watched.namespace}"
+        return f"{self.kind.name.lower()}s in {self.namespace}"
 
 
 class Watch:
