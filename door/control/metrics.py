@@ -1,7 +1,8 @@
 """What the door tells Prometheus about itself.
 
 No label holds what somebody may type, and none a user's name: their number would grow with the
-roster, and who works when is nobody's business but the user's. Leaves out: serving it (`app`).
+roster, and who works when is nobody's business but the user's. Leaves out: serving them, and what
+is counted of those who ask (`counters`).
 """
 
 from __future__ import annotations
@@ -9,17 +10,24 @@ from __future__ import annotations
 from collections import Counter as Count
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 
 from door.control.world import Phase, Runtime
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_PREFIX = "opencode_door_"
+_PREFIX = "door_"
 _WAKE_SECONDS = (2, 4, 6, 8, 10, 15, 20, 30, 60, 120, 300)
 
 
 class Metrics:
-    """All figures of one process, in a registry of its own."""
+    """The figures of one World, in a registry of its own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -51,14 +59,6 @@ class Metrics:
             "1 where this replica puts runtimes to sleep and wakes them for working hours",
             registry=self.registry,
         )
-        self.sign_in_failures = self._counter(
-            "sign_in_failures", "Sign-ins refused, by the reason's short name", "reason"
-        )
-        self.open_streams = Gauge(
-            f"{_PREFIX}open_streams",
-            "Event streams and terminals open through the relay",
-            registry=self.registry,
-        )
         for phase in Phase:
             self.users.labels(phase)
 
@@ -66,9 +66,9 @@ class Metrics:
         return Counter(f"{_PREFIX}{name}", text, labels, registry=self.registry)
 
     def render(self, people: Iterable[Runtime], stale: float) -> bytes:
-        """Return everything in Prometheus' text form."""
+        """Return everything in Prometheus' text form, the process's own registry included."""
         phases = Count(runtime.phase for runtime in people)
         for phase in Phase:
             self.users.labels(phase).set(phases[phase])
         self.stale_seconds.set(stale)
-        return generate_latest(self.registry)
+        return generate_latest(self.registry) + generate_latest(REGISTRY)
