@@ -20,11 +20,13 @@ from door.control.world import Runtime, World
 
 if TYPE_CHECKING:
     from door.control.credentials import Credentials
+    from door.control.grants import Grants
     from door.control.keys import Keys
     from door.control.sessions import Session, Sessions
     from door.control.slowing import Slowing
     from door.control.tickets import Tickets
     from door.control.tokens import Tokens
+    from door.control.using import Using
 
 
 class Proof(StrEnum):
@@ -116,6 +118,17 @@ class Pages(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Serving:
+    """Where the door's own parts listen, and what control serves on users' hosts itself."""
+
+    control: str = "127.0.0.1:8081"
+    relay: str = "127.0.0.1:8082"
+    health: str = "0.0.0.0:9090"
+    on_workspaces: frozenset[tuple[str, str]] = frozenset()
+    """Method and path of what is decided as ever, and then answered by control, not passed on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
     """What every handler is given."""
 
@@ -128,9 +141,14 @@ class Context:
     tokens: Tokens
     credentials: Credentials
     slowing: Slowing
+    grants: Grants
+    using: Using
     pages: Pages
+    serving: Serving
     now: Callable[[], datetime]
     """The time, with its zone (UTC)."""
+    moment: Callable[[], float]
+    """Seconds of a clock that only ever grows."""
 
     def visitor(self, request: Request) -> Visitor | None:
         """Return who is asking a handler of the front or of a user's host.

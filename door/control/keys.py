@@ -1,4 +1,4 @@
-"""What is derived from the seed: passwords of users, and the keys that sign what the door hands out.
+"""What is derived from the seed: passwords of users, and keys that sign what the door hands out.
 
 Owns: the derivation, a copy of `fleet.plan.passwords` (the image holds nothing of `fleet`; a test
 compares the two), and signed texts. Leaves out: what the signed texts say.
@@ -25,8 +25,8 @@ _ALPHABET = string.ascii_letters + string.digits
 _PASSWORD_BYTES, _KEY_BYTES = 48, 32
 _SALT = b"opencode-fleet passwords 1"
 _SHORTEST_SEED = 32
-# Longer than anything that is signed here; the longest is a way back into a workspace (2 KiB).
-_LONGEST = 6000
+# Longer than anything that is signed here; the longest holds a path of 4,000 characters.
+_LONGEST = 8000
 
 
 @dataclass(frozen=True, slots=True)
