@@ -30,7 +30,6 @@ class FleetEnvironmentArgs:
 
     plan: Plan
     image: pulumi.Input[str]
-    door_image: pulumi.Input[str]
     seed: pulumi.Output[str]
     """What all passwords are derived from, a secret."""
     sealed: Mapping[str, pulumi.Output[str]]
@@ -38,13 +37,13 @@ class FleetEnvironmentArgs:
     secrets: tuple[SharedSecret, ...] = ()
     """What every namespace gets a copy of, such as a login at a registry."""
     adopting: pulumi.ProviderResource
+    door_image: pulumi.Input[str] | None = None
+    """The door's; None where the door is another stack's."""
 
 
 class FleetEnvironment(pulumi.ComponentResource):
     """The door, all pools and all users of one stack file."""
 
-    url: str
-    """URL of the front page, where everybody signs in."""
     urls: dict[str, str]
     """URL of each user's workspace, by user id."""
     usernames: dict[str, str]
@@ -64,12 +63,8 @@ class FleetEnvironment(pulumi.ComponentResource):
         super().__init__("opencode-fleet:environment:FleetEnvironment", name, None, opts)
         plan = args.plan
         self.authority = None
-        copies = args.secrets
-        if plan.access.tls is TlsMode.SELF_SIGNED:
-            made = self._declare_certificate(plan)
-            self.authority = made.authority
-            copies = (*copies, made.secret)
-        self.url = self._declare_door(args, copies).url
+        if args.door_image is not None:
+            self._declare_door(args, args.door_image)
         pools = {pool.name: self._declare_pool(pool, args) for pool in plan.pools}
         users = {user.id: self._declare_user(user, pools[user.pool], args) for user in plan.users}
         self.urls = {user.id: user.url for user in plan.users}
@@ -99,12 +94,17 @@ class FleetEnvironment(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self, aliases=[pulumi.create_urn(name, former)]),
         )
 
-    def _declare_door(self, args: FleetEnvironmentArgs, copies: tuple[SharedSecret, ...]) -> Door:
-        return Door(
+    def _declare_door(self, args: FleetEnvironmentArgs, image: pulumi.Input[str]) -> None:
+        copies = args.secrets
+        if args.plan.access.tls is TlsMode.SELF_SIGNED:
+            made = self._declare_certificate(args.plan)
+            self.authority = made.authority
+            copies = (*copies, made.secret)
+        Door(
             "door",
             DoorArgs(
                 door=args.plan.door,
-                image=args.door_image,
+                image=image,
                 pull_secret=args.plan.pull_secret,
                 seed=args.seed,
                 sealed=args.sealed,
@@ -138,6 +138,7 @@ class FleetEnvironment(pulumi.ComponentResource):
                 seed=args.seed,
                 api_key=args.sealed[user.api_key] if user.api_key else None,
                 namespace=pool.namespace,
+                counted=pool.counted,
                 ready=pool.ready,
                 adopting=args.adopting,
             ),

@@ -7,26 +7,43 @@ the world around it is handed in; only secret values it asks the engine for, whi
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
+from components.base import for_pools, shared_by_pools
 from components.environment import FleetEnvironment, FleetEnvironmentArgs
 from components.image import RuntimeImage, RuntimeImageArgs
 from components.placement import declare_target
 from components.providers import kubernetes_providers
-from components.target import Target
+from components.target import Sealed, Target
 from fleet import __version__
 from fleet.errors import InputError
-from fleet.images.tags import DOOR, KINDS, RUNTIME, ImageKind, image_tags
+from fleet.images.tags import DOOR, KINDS, RUNTIME, ImageKind, ImageTags, image_tags
 from fleet.names import PROJECT, SEED_KEY
-from fleet.plan.environment import make_plan
+from fleet.plan.environment import Plan, make_plan
+from fleet.plan.stacks import BASE_OUTPUT, Part, part_named, split_name, takes_from_base
 from fleet.stackfile.image import Image
 from fleet.stackfile.program_input import read_engine, with_image
 from fleet.stackfile.reading import Environment
 from fleet.values.secrecy import missing_seed
 
 _ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Given:
+    """What a program is made of."""
+
+    environment: Environment
+    plan: Plan
+    """What of the environment's plan is this stack's."""
+    images: Mapping[str, Image]
+    """Settings of each image, by the name of its kind."""
+    sealed: Sealed
+    variables: Mapping[str, str]
 
 
 def declare_stack(
@@ -36,9 +53,10 @@ def declare_stack(
     secret_keys: Collection[str],
     variables: Mapping[str, str],
 ) -> None:
-    """Declare an environment and export its outputs; raise RunError with every broken rule.
+    """Declare what a stack stands for and export its outputs; raise RunError with every problem.
 
-    `folder` is where the stack file's paths start; the one to run in is the program's. `config` and
+    That is an environment, or a part of one (`fleet.plan.stacks`): `name` is the stack's. `folder`
+    is where the stack file's paths start; the one to run in is the program's. `config` and
     `secret_keys` are the engine's, with full keys. Of `variables`, the process's: `FLEET_IMAGE`
     and `FLEET_DOOR_IMAGE` name images that the cluster already holds and that are used instead of
     the stack file's;
@@ -46,30 +64,45 @@ def declare_stack(
     (`host`); a cloud reads its credentials.
     """
     try:
-        environment = read_engine(name, folder, config, secret_keys)
+        environment = read_engine(split_name(name)[0], folder, config, secret_keys)
         if SEED_KEY not in environment.secret_keys:
             raise InputError([missing_seed()])
         images = {
             kind.name: with_image(kind.settings(environment.config), kind.variable, variables)
             for kind in KINDS
         }
+        plan = make_plan(environment)
+        part = part_named(name, environment.config, plan)
     except InputError as error:
         raise pulumi.RunError(str(error)) from None
-    plan = make_plan(environment)
-    target = declare_target(plan.environment, environment.config, variables)
+    given = _Given(
+        environment=environment,
+        plan=part.of(plan),
+        images=images,
+        sealed=_sealed(environment),
+        variables=variables,
+    )
+    outputs = _declare_base(given, part) if part.pool is None else _declare_pool(given)
+    for key, value in outputs.items():
+        pulumi.export(key, value)
+
+
+def _declare_base(given: _Given, part: Part) -> dict[str, Any]:
+    """Declare cluster, image and whatever of the plan is here; return the outputs."""
+    config = given.environment.config
+    target = declare_target(part.environment, config, given.variables)
     providers = kubernetes_providers(target.api)
-    image, on_nodes = _declare_image(RUNTIME, images[RUNTIME.name], target, variables)
-    _, door_on_nodes = _declare_image(DOOR, images[DOOR.name], target, variables)
-    sealed = _sealed(environment)
+    image, reference = _declare_image(RUNTIME, given, target)
+    _, door_reference = _declare_image(DOOR, given, target)
     fleet = FleetEnvironment(
-        plan.environment,
+        part.environment,
         FleetEnvironmentArgs(
-            plan=plan,
-            image=on_nodes,
-            door_image=door_on_nodes,
-            seed=sealed[SEED_KEY],
-            sealed=sealed,
-            secrets=target.secrets(sealed),
+            plan=given.plan,
+            image=reference,
+            door_image=door_reference,
+            seed=given.sealed[SEED_KEY],
+            sealed=given.sealed,
+            secrets=target.secrets(given.sealed),
             adopting=providers.adopting,
         ),
         pulumi.ResourceOptions(provider=providers.main),
@@ -77,21 +110,56 @@ def declare_stack(
     outputs = target.declare_services(providers)
     if fleet.authority is not None:
         outputs["authority"] = fleet.authority
-    for key in ("url", "urls", "usernames", "passwords", "namespaces", "retained"):
-        outputs[key] = getattr(fleet, key)
-    for key, value in {**outputs, "imageRef": image.reference}.items():
-        pulumi.export(key, value)
+    if not part.divided:
+        outputs |= _of_users(fleet)
+    elif takes_from_base(config, given.images[RUNTIME.name]):
+        outputs[BASE_OUTPUT] = for_pools(target, reference)
+    url = {"url": given.plan.door.url}
+    return {**outputs, **url, "imageRef": image.reference}
+
+
+def _declare_pool(given: _Given) -> dict[str, Any]:
+    """Declare one pool; return the outputs."""
+    environment = given.environment
+    image = given.images[RUNTIME.name]
+    shared = shared_by_pools(
+        environment.name, environment.config, image, _tags(RUNTIME, image), given.sealed
+    )
+    providers = kubernetes_providers(shared.api)
+    fleet = FleetEnvironment(
+        environment.name,
+        FleetEnvironmentArgs(
+            plan=given.plan,
+            image=shared.image,
+            seed=given.sealed[SEED_KEY],
+            sealed=given.sealed,
+            secrets=shared.secrets,
+            adopting=providers.adopting,
+        ),
+        pulumi.ResourceOptions(provider=providers.main),
+    )
+    return {**_of_users(fleet), "imageRef": shared.image}
+
+
+def _of_users(fleet: FleetEnvironment) -> dict[str, Any]:
+    keys = ("urls", "usernames", "passwords", "namespaces", "retained")
+    return {key: getattr(fleet, key) for key in keys}
 
 
 def _declare_image(
-    kind: ImageKind, settings: Image, target: Target, variables: Mapping[str, str]
+    kind: ImageKind, given: _Given, target: Target
 ) -> tuple[RuntimeImage, pulumi.Output[str]]:
     """Declare an image; return it and its reference once the cluster can have it."""
-    tags = image_tags(settings, _ROOT / kind.folder, __version__, kind)
-    network = variables.get("FLEET_BUILD_NETWORK")
+    settings = given.images[kind.name]
+    network = given.variables.get("FLEET_BUILD_NETWORK")
+    tags = _tags(kind, settings)
     arguments = RuntimeImageArgs(kind=kind, image=settings, tags=tags, network=network)
     image = RuntimeImage(kind.name, arguments)
     return image, target.image_reference(kind, settings, image.reference)
+
+
+def _tags(kind: ImageKind, image: Image) -> ImageTags:
+    return image_tags(image, _ROOT / kind.folder, __version__, kind)
 
 
 def _sealed(environment: Environment) -> dict[str, pulumi.Output[str]]:

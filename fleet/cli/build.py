@@ -9,18 +9,19 @@ from typing import Annotated
 import typer
 
 from fleet import __version__
-from fleet.cli.options import Stack
+from fleet.cli.options import Json, Stack
 from fleet.cli.shell import (
     docker_of,
     ensured_passphrase,
     read_environment,
     reported,
     say,
+    say_json,
     warn,
 )
 from fleet.errors import InputError, Problem
 from fleet.images.build import BuildOptions, build, prune, push
-from fleet.images.tags import DOOR, KINDS, RUNTIME, image_tags, resolve_image
+from fleet.images.tags import DOOR, KINDS, RUNTIME, ImageKind, image_tags, resolve_image
 from fleet.stackfile.image import ImageMode
 from fleet.stackfile.seal_file import seal_into
 
@@ -47,6 +48,7 @@ def image_build(
     ] = None,
     network: Annotated[str | None, typer.Option(help="As in docker build --network.")] = None,
     docker_host: Host = None,
+    as_json: Json = False,
 ) -> None:
     """Build both images unless their source tags exist, push them when the stack file says so."""
     with reported():
@@ -58,31 +60,46 @@ def image_build(
         docker = docker_of(docker_host)
         warn("image: building takes minutes the first time, seconds when nothing changed")
         options = BuildOptions(base=base, network=network)
+        made: dict[str, dict[str, object]] = {}
         for kind in KINDS:
             image = kind.settings(environment.config)
             context = environment.folder / kind.folder
             tags, built = build(docker, image, context, options, kind)
             if image.push:
                 push(docker, image, tags)
-            what = "image" if kind is RUNTIME else f"{kind.name}'s image"
-            warn(f"{what}: {'built' if built else 'unchanged, not built again'}")
-            say(f"{image.repository}:{tags.source}")
+            warn(f"{_called(kind)}: {'built' if built else 'unchanged, not built again'}")
+            reference = f"{image.repository}:{tags.source}"
+            made[kind.name] = {"reference": reference, "built": built, "pushed": image.push}
+        if as_json:
+            say_json({**made[RUNTIME.name], "door": made[DOOR.name]})
+            return
+        for item in made.values():
+            say(str(item["reference"]))
+
+
+def _called(kind: ImageKind) -> str:
+    return "image" if kind is RUNTIME else f"{kind.name}'s image"
 
 
 @image_app.command("ref")
 def image_ref(
     stack: Stack = "dev",
     door: Annotated[bool, typer.Option("--door", help="Of the door instead.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Print the reference that runtimes use, or the door's."""
     with reported():
         environment = read_environment(stack)
         kind = DOOR if door else RUNTIME
-        say(resolve_image(environment.config, environment.folder, kind))
+        reference = resolve_image(environment.config, environment.folder, kind)
+        if as_json:
+            say_json({"reference": reference})
+            return
+        say(reference)
 
 
 @image_app.command("prune")
-def image_prune(stack: Stack = "dev", docker_host: Host = None) -> None:
+def image_prune(stack: Stack = "dev", docker_host: Host = None, as_json: Json = False) -> None:
     """Remove this project's old images and build cache; keep what the stack file uses."""
     with reported():
         environment = read_environment(stack)
@@ -91,6 +108,9 @@ def image_prune(stack: Stack = "dev", docker_host: Host = None) -> None:
             image = kind.settings(environment.config)
             tags = image_tags(image, environment.folder / kind.folder, __version__, kind)
             removed += prune(docker, image, (tags.source, tags.lock, tags.version), kind)
+        if as_json:
+            say_json({"removed": list(removed)})
+            return
         say(
             f"removed {len(removed)} images: {', '.join(removed) or 'none'}; cache older than a day"
         )

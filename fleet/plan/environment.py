@@ -34,15 +34,24 @@ from fleet.stackfile.storage import SharedClaim, StorageMode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SceneConfigMap:
+    """Files of a scene that one ConfigMap holds, named by their content."""
+
+    name: str
+    files: tuple[tuple[str, str], ...]
+    executable: frozenset[str]
+    """Paths of the files that can be run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ScenePlan:
-    """A scene as a pool mounts it: an immutable ConfigMap, or a folder on the shared claim."""
+    """A scene as a pool mounts it: immutable ConfigMaps, or a folder on the shared claim."""
 
     id: str
-    config_map: str | None
-    files: tuple[tuple[str, str], ...]
-    nas_path: str | None
     title: str
     description: str
+    config_maps: tuple[SceneConfigMap, ...] = ()
+    nas_path: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +111,8 @@ class Plan:
     purge: tuple[str, ...]
     access: Access
     pull_secret: str | None
+    has_door: bool = True
+    """Whether the door's objects are part of it: a pool's stack has none of them."""
 
     @property
     def users(self) -> tuple[UserPlan, ...]:
@@ -163,13 +174,21 @@ def _scene(environment: Environment, scene_id: str) -> ScenePlan:
     scene = environment.config.scenes[scene_id]
     content = environment.scenes[scene_id] if scene.nas_path is None else None
     title, description = titled(scene_id, scene, content)
+    if content is None:
+        return ScenePlan(id=scene_id, title=title, description=description, nas_path=scene.nas_path)
+    executable = frozenset(content.executable)
     return ScenePlan(
         id=scene_id,
-        config_map=content_name("scene", scene_id, content.digest) if content else None,
-        files=content.files if content else (),
-        nas_path=scene.nas_path,
         title=title,
         description=description,
+        config_maps=tuple(
+            SceneConfigMap(
+                name=content_name("scene", scene_id, content.digest_of(part)),
+                files=part,
+                executable=executable,
+            )
+            for part in content.parts
+        ),
     )
 
 

@@ -69,9 +69,7 @@ def _oidc(key: str, oidc: Oidc) -> Iterator[Problem]:
 def _ranges(key: str, ranges: Sequence[str]) -> Iterator[Problem]:
     for index, given in enumerate(ranges):
         if ipaddress.ip_network(given).prefixlen < _WIDEST:
-            rule = (
-                f"these addresses are believed: a range has a prefix of /{_WIDEST} or longer"
-            )
+            rule = f"these addresses are believed: a range has a prefix of /{_WIDEST} or longer"
             change = "name the proxies' own network, e.g. 10.1.2.0/24"
             yield Problem(f"{key}[{index}]", given, rule, change)
 
