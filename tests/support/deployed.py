@@ -94,9 +94,18 @@ class Deployed:
 
     plan: Plan
     objects: list[dict[str, Any]]
+    """Of pools and users."""
+    door: list[dict[str, Any]]
+    """Of the door."""
+
+    def of_door(self, kind: str, name: str = "door") -> dict[str, Any]:
+        """Return one object of the door."""
+        named = (item for item in self.door if item["metadata"]["name"] == name)
+        (found,) = (item for item in named if item["kind"] == kind)
+        return found
 
     def of(self, kind: str) -> list[dict[str, Any]]:
-        """Return the objects of a kind."""
+        """Return the objects of a kind, of pools and users."""
         return [item for item in self.objects if item["kind"] == kind]
 
     def named(self, kind: str, name: str) -> dict[str, Any]:
@@ -135,7 +144,6 @@ def deploy(values: Values, folder: Path, secrets: frozenset[str] = SECRETS) -> D
     named |= {token["secret"] for token in tokens}
     sealed = frozenset((secrets | {"oidcClientSecret"}) & named)
     plan = make_plan(environment_of(values, folder, sealed))
-    objects = objects_of_door(plan)
-    objects += [item for pool in plan.pools for item in objects_of_pool(pool)]
+    objects = [item for pool in plan.pools for item in objects_of_pool(pool)]
     objects += [item for user in plan.users for item in objects_of_user(plan, user)]
-    return Deployed(plan, objects)
+    return Deployed(plan, objects, objects_of_door(plan))
