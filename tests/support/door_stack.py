@@ -275,6 +275,8 @@ def running_door(folder: Path, **plan: Any) -> Generator[RunningDoor]:
         people = {
             "alice": {"address": alice.address, "admin": True},
             "bob": {"address": bob.address},
+            # Of these tests the one whose password is guessed.
+            "carol": {"address": bob.address},
         }
         door = RunningDoor(folder, port, serving, alice, bob, people)
         _write(door, plan)
