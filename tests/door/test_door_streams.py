@@ -7,7 +7,7 @@ import contextlib
 import http.client
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def cookies(browser: Browser, host: str = ALICE) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def terminal(door: RunningDoor, headers: dict[str, str]) -> Iterator[socket.socket]:
+def terminal(door: RunningDoor, headers: dict[str, str]) -> Generator[socket.socket]:
     """Open a terminal of alice."""
     with door.connect() as connection:
         assert handshake(connection, f"{ALICE}:{door.port}", TERMINAL, headers) == 101
@@ -42,7 +42,7 @@ def terminal(door: RunningDoor, headers: dict[str, str]) -> Iterator[socket.sock
 
 
 @contextlib.contextmanager
-def events(door: RunningDoor, headers: dict[str, str]) -> Iterator[http.client.HTTPResponse]:
+def events(door: RunningDoor, headers: dict[str, str]) -> Generator[http.client.HTTPResponse]:
     """Open alice's event stream and read the first event."""
     connection = http.client.HTTPConnection("127.0.0.1", door.port, timeout=10)
     connection.request("GET", "/event", headers={"Host": f"{ALICE}:{door.port}"} | headers)
