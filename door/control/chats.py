@@ -89,14 +89,7 @@ class Chats:
         )
 
     async def create(self, runtime: Runtime, scene: Scene, key: str | None = None) -> Chat:
-        """Make a chat in a scene; with the same key twice it is the same chat.
-
-        Raises ChatError.
-        """
-        if key is not None:
-            for session in await self._sessions(runtime, scene):
-                if _opened_by(session) == key:
-                    return self._chat(runtime, scene, session)
+        """Make a chat in a scene; `key` is remembered with it. Raises ChatError."""
         body = json.dumps({} if key is None else {"metadata": {_OPENED: key}}).encode()
         headers = {"Content-Type": "application/json"}
         call = _Call("POST", {"directory": scene.directory}, headers, body, _MAKING)
@@ -104,14 +97,21 @@ class Chats:
         session = json_object(answer.content)
         if answer.status_code != _OK or session is None:
             raise ChatError(_complaint(answer))
-        if not _ID.fullmatch(str(session.get("id"))):
+        if not _is_id(session.get("id")):
             raise ChatError("the workspace made a chat without a name")
         return self._chat(runtime, scene, session)
+
+    async def made_for(self, runtime: Runtime, scene: Scene, key: str) -> Chat | None:
+        """Return the chat that was made with a key, where there is one; raises ChatError."""
+        for session in await self._sessions(runtime, scene, _MAKING):
+            if _opened_by(session) == key:
+                return self._chat(runtime, scene, session)
+        return None
 
     async def recent(self, runtime: Runtime) -> list[Chat] | None:
         """Return the newest chats of all scenes, newest first; None when the runtime is silent."""
         scenes = runtime.scenes[:_SCENES_LISTED]
-        tasks = {asyncio.create_task(self._sessions(runtime, one)): one for one in scenes}
+        tasks = {asyncio.create_task(self._sessions(runtime, one, _LISTING)): one for one in scenes}
         if not tasks:
             return []
         done, late = await asyncio.wait(tasks, timeout=_ALL_LISTS)
@@ -148,9 +148,11 @@ class Chats:
             link=self._context.host_of(runtime) + page_path(scene.directory, session["id"]),
         )
 
-    async def _sessions(self, runtime: Runtime, scene: Scene) -> list[dict[str, Any]]:
+    async def _sessions(
+        self, runtime: Runtime, scene: Scene, timeout: httpx.Timeout
+    ) -> list[dict[str, Any]]:
         query = {"directory": scene.directory, "roots": "true", "limit": str(_RECENT)}
-        answer = await self._ask(runtime, _Call("GET", query, {}, b"", _LISTING))
+        answer = await self._ask(runtime, _Call("GET", query, {}, b"", timeout))
         if answer.status_code != _OK:
             raise ChatError(_complaint(answer))
         try:
@@ -254,8 +256,12 @@ def _known(listed: object) -> Iterable[dict[str, Any]]:
         if not isinstance(item, dict):
             continue
         session = cast("dict[str, Any]", item)
-        if _ID.fullmatch(str(session.get("id"))) and not session.get("parentID"):
+        if _is_id(session.get("id")) and not session.get("parentID"):
             yield session
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def _opened_by(session: Mapping[str, Any]) -> object:

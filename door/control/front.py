@@ -17,8 +17,8 @@ from starlette.routing import Route
 from door.control.agent_control import Action, ActionError, Actions, state_of
 from door.control.bounded import MIB, TooLongError, read_up_to
 from door.control.chats import Chat, ChatError, Chats, scene_of
+from door.control.clicks import Click, Clicks
 from door.control.context import Context, Proof, Refusal
-from door.control.openings import Opening, Openings
 from door.control.pages.languages import Translate, translator, words_for
 from door.control.pages.refusals import SIGN_IN, STATE, DoorPages, Message
 from door.control.world import NotWakingError, Phase, Runtime, Scene, Wanted
@@ -72,7 +72,7 @@ def signed_in(context: Context, handler: Handler) -> Endpoint:
             return await handler(request, visitor.runtime)
         way = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         back = f"?next={quote(way, safe='')}" if request.method == "GET" and way != "/" else ""
-        return RedirectResponse(SIGN_IN + back, _SEE_OTHER, {"Cache-Control": "no-store"})
+        return _to(SIGN_IN + back)
 
     return endpoint
 
@@ -103,7 +103,7 @@ class _Front:
         self._context = context
         self._chats = chats
         self._actions = Actions(context.world)
-        self._openings = Openings(context)
+        self._clicks = Clicks(context)
         self.pages = DoorPages(context.settings, context.now)
 
     async def show(self, request: Request, runtime: Runtime) -> Response:
@@ -118,22 +118,24 @@ class _Front:
         if runtime.wanted is Wanted.SUSPENDED:
             return self.pages.refused(request, Refusal.SUSPENDED, runtime)
         self._context.world.touch(runtime.id)
-        opening, text = self._openings.sign(runtime, scene)
+        click, text = self._clicks.sign(runtime, scene)
         way = f"/opening?{urlencode({'o': text})}"
         if runtime.phase is not Phase.READY:
-            return RedirectResponse(way, _SEE_OTHER, {"Cache-Control": "no-store"})
-        return await self._enter(request, runtime, scene, opening, way)
+            return _to(way)
+        return await self._enter(
+            request, runtime, way, self._chats.create(runtime, scene, click.key)
+        )
 
     async def opening(self, request: Request, runtime: Runtime) -> Response:
-        opening = self._openings.read(request.query_params.get("o", ""), runtime)
-        scene = None if opening is None else scene_of(runtime, opening.scene)
-        if opening is None or scene is None:
-            return RedirectResponse("/", _SEE_OTHER, {"Cache-Control": "no-store"})
+        click = self._clicks.read(request.query_params.get("o", ""), runtime)
+        scene = None if click is None else scene_of(runtime, click.scene)
+        if click is None or scene is None:
+            return _to("/")
         way = f"{request.url.path}?{request.url.query}"
-        if runtime.phase is Phase.READY:
-            return await self._enter(request, runtime, scene, opening, way)
         if runtime.wanted is Wanted.SUSPENDED:
             return self.pages.refused(request, Refusal.SUSPENDED, runtime)
+        if runtime.phase is Phase.READY:
+            return await self._enter(request, runtime, way, self._once(runtime, scene, click))
         refused = None
         try:
             await self._context.world.wake(runtime.id)
@@ -151,7 +153,7 @@ class _Front:
         except ActionError as error:
             problem = reading(request)(f"failed.{action}", reason=str(error))
             return await self._page(request, runtime, problem=problem, status=409)
-        return RedirectResponse(f"/?done={action}", _SEE_OTHER, {"Cache-Control": "no-store"})
+        return _to(f"/?done={action}")
 
     async def token(self, request: Request, runtime: Runtime) -> Response:
         visitor = self._context.visitor(request)
@@ -168,11 +170,16 @@ class _Front:
             scene=runtime.scenes[0] if runtime.scenes else None,
         )
 
+    async def _once(self, runtime: Runtime, scene: Scene, click: Click) -> Chat:
+        """Make the chat of a click, or find it where the page was loaded before."""
+        made = await self._chats.made_for(runtime, scene, click.key)
+        return made or await self._chats.create(runtime, scene, click.key)
+
     async def _enter(
-        self, request: Request, runtime: Runtime, scene: Scene, opening: Opening, way: str
+        self, request: Request, runtime: Runtime, way: str, making: Awaitable[Chat]
     ) -> Response:
         try:
-            chat = await self._chats.create(runtime, scene, opening.key)
+            chat = await making
         except ChatError as error:
             message = Message(
                 words="unavailable",
@@ -182,7 +189,7 @@ class _Front:
                 reason=str(error),
             )
             return self.pages.message(request, message, runtime)
-        return RedirectResponse(chat.link, _SEE_OTHER, {"Cache-Control": "no-store"})
+        return _to(chat.link)
 
     async def _page(
         self,
@@ -213,6 +220,10 @@ class _Front:
             said=said,
             problem=problem,
         )
+
+
+def _to(url: str) -> Response:
+    return RedirectResponse(url, _SEE_OTHER, {"Cache-Control": "no-store"})
 
 
 def _card(scene: Scene, index: int) -> dict[str, object]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import httpx
@@ -36,19 +36,16 @@ class Desk:
     def __init__(
         self,
         world: FakeWorld | None = None,
-        now: Callable[[], datetime] = partial(datetime.now, UTC),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
         **settings: Any,
     ) -> None:
         self.world = world or FakeWorld()
         self.settings = door_settings(**settings)
         self.pages = DoorPages(self.settings, now)
-        self.context = make_context(
-            self.settings,
-            {"seed": SEED, "service-token-portal": SERVICE_TOKEN},
-            self.world,
-            self.pages,
-            serving=Serving(on_workspaces=CARRIED),
-            now=now,
+        secrets = {"seed": SEED, "service-token-portal": SERVICE_TOKEN}
+        serving = Serving(on_workspaces=CARRIED)
+        self.context = replace(
+            make_context(self.settings, secrets, self.world, self.pages, serving=serving), now=now
         )
         self.opencode = FakeOpenCode("alice", self.password("alice"))
         self.chats = Chats(self.context, httpx.ASGITransport(self.opencode.app))
@@ -142,7 +139,7 @@ def _shown(pages: DoorPages, world: FakeWorld) -> list[Route]:
 
 
 @contextlib.contextmanager
-def served(app: ASGIApp, port: int) -> Iterator[None]:
+def served(app: ASGIApp, port: int) -> Generator[None]:
     """Serve an app on a port of this machine while the block runs."""
     config = uvicorn.Config(app, "127.0.0.1", port, log_level="error", lifespan="off", ws="none")
     server = uvicorn.Server(config)

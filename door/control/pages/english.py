@@ -18,7 +18,7 @@ WORDS: dict[str, str] = {
     "sign-in.wrong": "The name or the password is not right.",
     "sign-in.slowed": "Too many attempts. Wait {seconds} s, then try again.",
     "sign-in.hint": "Whoever runs this service gave you both. Check the address before you type.",
-    "sign-in.out": "You are signed out. Open chats and terminals of that sign-in end within a minute.",
+    "sign-in.out": "You are signed out. What that sign-in had open ends within a minute.",
     "sign-in.provider": "Sign in with your organisation",
     "sign-out": "Sign out",
     # The front page.

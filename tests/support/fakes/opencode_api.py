@@ -57,7 +57,7 @@ class FakeOpenCode:
             "x-opencode-directory", "/app"
         )
         if request.method == "POST":
-            asked = await request.json() if body else {}
+            asked: dict[str, Any] = await request.json() if body else {}
             title = asked.pop("title", "New session - 2026-11-26T11:22:00.258Z")
             return JSONResponse(self.add(directory, title, **asked))
         here = [one for one in self.sessions if one["directory"] == directory]

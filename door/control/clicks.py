@@ -1,7 +1,7 @@
 """The way from a click on a scene to its chat, over a workspace that may have to wake first.
 
 A click is a POST, which pages elsewhere cannot make; what waits after it is a page that loads
-itself again, which is a GET. The signed opening in its address is what the click allowed: one
+itself again, which is a GET. The signed click in its address is what the click allowed: one
 chat, for that user, for some minutes. Loading it twice finds the same chat.
 """
 
@@ -19,7 +19,7 @@ LIFETIME = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class Click:
     """One click on a scene."""
 
     user: str
@@ -28,27 +28,27 @@ class Opening:
     """Names the chat that is made, so that it is made once."""
 
 
-class Openings:
+class Clicks:
     """Signs clicks and reads them back."""
 
     def __init__(self, context: Context) -> None:
-        """Openings are signed by a key of their own."""
-        self._signer = context.keys.signer("opening")
+        """Clicks are signed by a key of their own."""
+        self._signer = context.keys.signer("click")
         self._now = context.now
 
-    def sign(self, runtime: Runtime, scene: Scene) -> tuple[Opening, str]:
-        """Return a new opening, and as the text that stands in an address."""
-        opening = Opening(runtime.id, scene.id, secrets.token_urlsafe(12))
+    def sign(self, runtime: Runtime, scene: Scene) -> tuple[Click, str]:
+        """Return a new click, and as the text that stands in an address."""
+        click = Click(runtime.id, scene.id, secrets.token_urlsafe(12))
         begun = int(self._now().timestamp())
-        values = {"u": opening.user, "s": opening.scene, "k": opening.key, "t": begun}
-        return opening, self._signer.sign(values)
+        values = {"u": click.user, "s": click.scene, "k": click.key, "t": begun}
+        return click, self._signer.sign(values)
 
-    def read(self, text: str, runtime: Runtime) -> Opening | None:
-        """Return the opening of a text while it holds, and only to the user who clicked."""
+    def read(self, text: str, runtime: Runtime) -> Click | None:
+        """Return the click of a text while it holds, and only to the user who clicked."""
         values = self._signer.read(text)
         if values is None or values["u"] != runtime.id:
             return None
         age = self._now().timestamp() - values["t"]
         if not -CLOCK_LEEWAY.total_seconds() <= age <= LIFETIME.total_seconds():
             return None
-        return Opening(values["u"], values["s"], values["k"])
+        return Click(values["u"], values["s"], values["k"])
