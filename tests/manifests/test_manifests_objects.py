@@ -214,7 +214,6 @@ def test_what_the_init_container_said_last_is_in_the_pods_status(plain: Deployed
     assert "terminationMessagePolicy" not in main
 
 
-
 def test_a_pool_counts_its_objects_and_keeps_to_its_quota(shared_folder: Path) -> None:
     full = deploy(VARIANTS["full"], shared_folder)
     quotas = {

@@ -18,7 +18,7 @@ from tests.support.stacks import FULL, SECRETS, SMALL, Values, environment_of, w
 SEED = "0123456789abcdef." + 43 * "A"
 IMAGE = "registry.example.com/team/runtime:src-0123456789abcdef"
 DOOR_IMAGE = "registry.example.com/team/runtime-door:src-0123456789abcdef"
-TLS: dict[str, dict[str, str]] = {
+TLS: dict[str, dict[str, Any]] = {
     "secret": {"tls": "secret", "tlsSecretName": "wildcard"},
     "certManager": {"tls": "certManager", "clusterIssuer": "letsencrypt"},
     "selfSigned": {"tls": "selfSigned"},
