@@ -44,6 +44,9 @@ FORM = """([url, target]) => {
   document.body.append(frame, form); form.submit()
 }"""
 FORM_TARGETS = ("hidden", "_top")
+OWN = """body => fetch('/pty', {
+  method: 'POST', body, headers: {'content-type': 'application/json'}
+}).then(a => a.text())"""
 SOCKET = """url => new Promise(done => {
   const socket = new WebSocket(url)
   socket.onopen = () => done('open'); socket.onerror = () => done('refused')
@@ -219,9 +222,7 @@ def test_behind_the_door_it_runs_none(
     page.evaluate(SCRIPTS[script], [target.door.origin + "/pty", target.command])
     assert not target.owned(1)
     # The person's own page still may.
-    own.evaluate(
-        "body => fetch('/pty', {method: 'POST', body}).then(a => a.text())", target.command
-    )
+    own.evaluate(OWN, target.command)
     assert target.owned(10)
 
 
