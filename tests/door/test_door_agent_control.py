@@ -101,9 +101,7 @@ def test_the_example_says_what_is_wrong(
         control.open_chat(user, scene)
 
 
-def test_the_example_sends_its_token_nowhere_a_workspace_points_to(
-    desk: Desk, connect: Connect
-) -> None:
+def test_the_example_follows_no_redirect_with_its_token(desk: Desk, connect: Connect) -> None:
     control = connect()
     chat = control.open_chat("alice", "coding") | {"id": "elsewhere"}
     with pytest.raises(RuntimeError, match="307"):
