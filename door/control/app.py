@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -30,7 +30,6 @@ from door.control.settings import Settings, SignInMode
 from door.control.slowing import Slowing
 from door.control.tickets import Tickets
 from door.control.tokens import Tokens
-from door.control.using import Using
 from door.control.world import World
 
 _GATE = "x-door-gate"
@@ -59,7 +58,6 @@ def make_context(
         credentials=Credentials(world, keys, tokens, slowing),
         slowing=slowing,
         grants=Grants(keys),
-        using=Using(),
         pages=pages,
         serving=serving or Serving(),
         now=functools.partial(datetime.now, UTC),
@@ -161,16 +159,18 @@ class Door:
         return self._workspace
 
 
-def health_app(ready: Callable[[], bool], metrics: Route) -> ASGIApp:
+def health_app(
+    *, alive: Callable[[], bool], ready: Callable[[], bool], metrics: BaseRoute
+) -> ASGIApp:
     """Return what the cluster asks: alive, ready, figures."""
 
-    async def alive(_: Request) -> Response:
-        return PlainTextResponse("ok\n")
+    def answer(good: Callable[[], bool]) -> Callable[[Request], Awaitable[Response]]:
+        async def told(_: Request) -> Response:
+            return PlainTextResponse("ok\n") if good() else PlainTextResponse("not yet\n", 503)
 
-    async def is_ready(_: Request) -> Response:
-        return PlainTextResponse("ok\n") if ready() else PlainTextResponse("not yet\n", 503)
+        return told
 
-    return Router([Route("/healthz", alive), Route("/readyz", is_ready), metrics])
+    return Router([Route("/healthz", answer(alive)), Route("/readyz", answer(ready)), metrics])
 
 
 def _told(context: Context, asked: Asked, passed: Passed) -> dict[str, str]:

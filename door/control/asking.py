@@ -18,7 +18,7 @@ from starlette.types import Scope
 
 _LONGEST_PATH = 4000
 # Visible ASCII but the backslash: browsers read `\` as `/`, and drop tabs and line ends.
-_PATH = re.compile(r"/(?:[!-.0-\[\]-~][!-\[\]-~]*)?")
+_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from door.control.slowing import Slowing
     from door.control.tickets import Tickets
     from door.control.tokens import Tokens
-    from door.control.using import Using
 
 
 class Proof(StrEnum):
@@ -142,7 +141,6 @@ class Context:
     credentials: Credentials
     slowing: Slowing
     grants: Grants
-    using: Using
     pages: Pages
     serving: Serving
     now: Callable[[], datetime]

@@ -2,7 +2,7 @@
 
 Owns: the order of the questions (who asks, from where, whose host, is it awake), waking by a
 request, holding a program's call until the runtime is ready. Leaves out: what each refusal looks
-like (`refusing`), the rules asked on the way (`crosssite`, `credentials`, `sessions`, `using`).
+like (`refusing`), the rules asked on the way (`crosssite`, `credentials`, `sessions`, `use`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from door.control.counters import DECISIONS
 from door.control.credentials import Denied
 from door.control.crosssite import from_own_page
 from door.control.grants import upstream_of
-from door.control.using import is_stream
+from door.control.use import counts_as_use
 from door.control.world import NotWakingError, Phase, Runtime, Wanted
 
 HELD_SECONDS = 60.0
+_EVENTS = frozenset({"/event", "/global/event", "/api/event"})
+_HEALTH = frozenset({"/global/health", "/api/health"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,14 +88,14 @@ async def _decide(context: Context, asked: Asked) -> Passed | Refused:
         return Refused(refusal=Refusal.SIGNED_OUT)
     if visitor.runtime.host(settings.domain) != asked.host:
         return Refused(refusal=Refusal.UNKNOWN)
-    session = visitor.session
-    counts = context.using.counts(asked, session.id if session else None, context.moment())
     set_cookie = ""
-    if counts:
+    uses = not is_stream(asked) and counts_as_use(asked.method, asked.uri, asked.headers)
+    if uses:
         context.world.touch(visitor.runtime.id)
-        if session is not None:
-            set_cookie = context.sessions.use(session, context.now()) or ""
-    runtime = await _awake(context, asked, visitor.runtime, counts=counts)
+        if visitor.session is not None:
+            set_cookie = context.sessions.use(visitor.session, context.now()) or ""
+    wakes = uses or (visitor.session is None and _is_call(asked))
+    runtime = await _awake(context, asked, visitor.runtime, wakes=wakes)
     if isinstance(runtime, Refused):
         return runtime
     return _passed(context, asked, visitor, runtime, set_cookie)
@@ -110,14 +112,14 @@ def _kept_fresh(context: Context, asked: Asked) -> str:
 
 
 async def _awake(
-    context: Context, asked: Asked, runtime: Runtime, *, counts: bool
+    context: Context, asked: Asked, runtime: Runtime, *, wakes: bool
 ) -> Runtime | Refused:
-    """Return the runtime once it is ready; only use wakes it, and a person sees a page instead."""
+    """Return the runtime once it is ready; a person who opens a page sees one meanwhile."""
     if runtime.wanted is Wanted.SUSPENDED or runtime.phase is Phase.SUSPENDED:
         return Refused(refusal=Refusal.SUSPENDED)
     if runtime.phase is Phase.READY and runtime.address is not None:
         return runtime
-    if not counts:
+    if not wakes:
         return Refused(refusal=Refusal.WAKING)
     try:
         await context.world.wake(runtime.id)
@@ -141,8 +143,6 @@ def _passed(
     served_by = upstream
     if is_stream(asked):
         served_by = context.serving.relay
-        if not asked.upgrade and visitor.session is not None:
-            context.using.opened(visitor.session.id, context.moment())
     elif (asked.method, asked.path) in context.serving.on_workspaces:
         served_by = context.serving.control
     grant = ""
@@ -155,6 +155,16 @@ def _passed(
         grant=grant,
         set_cookie=set_cookie,
     )
+
+
+def is_stream(asked: Asked) -> bool:
+    """Return whether an answer stays open: an event stream, a terminal."""
+    return asked.upgrade or (asked.reads and asked.path in _EVENTS)
+
+
+def _is_call(asked: Asked) -> bool:
+    """Return whether a program wants more of a runtime than to hear whether it is up."""
+    return not is_stream(asked) and asked.path not in _HEALTH
 
 
 def authorization(context: Context, runtime: Runtime) -> str:

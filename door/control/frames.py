@@ -1,4 +1,4 @@
-"""Tells in a websocket's bytes what people and programs write from what keeps the line open.
+"""Tells in a websocket's bytes what is written from what keeps the line open.
 
 Owns: the walk from frame to frame (RFC 6455, 5.2). Leaves out: what the frames say; nothing is
 decoded, kept or changed. Both ends send pings and pongs by themselves, which are no use.
@@ -14,28 +14,13 @@ _SHORT, _TWO, _EIGHT = 125, 126, 127
 class Frames:
     """Follows one direction of one connection."""
 
-    def __init__(self, *, head: bool = False) -> None:
-        """With `head`, an HTTP answer's head comes first."""
-        self.had_head = head
-        self._head = head
+    def __init__(self) -> None:
+        """Begin at the first byte after the request's head."""
         self._pending = bytearray()
         self._skip = 0
 
     def feed(self, piece: bytes) -> bool:
-        """Take the next bytes; return whether a frame of text or data begins or goes on in them."""
-        if self._head:
-            self._pending += piece
-            end = self._pending.find(b"\r\n\r\n")
-            if end < 0:
-                # No head is that long; only its end must not be missed.
-                del self._pending[:-3]
-                return False
-            piece = bytes(self._pending[end + 4 :])
-            self._pending.clear()
-            self._head = False
-        return self._walk(piece)
-
-    def _walk(self, piece: bytes) -> bool:
+        """Take the next bytes; return whether a frame of text or data begins in them."""
         data = bytes(self._pending) + piece
         self._pending.clear()
         at, used = 0, False

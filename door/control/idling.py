@@ -85,9 +85,6 @@ def step_for(runtime: Runtime, judged: Judged, now: datetime) -> Plan | None:
         return None
     step, limit = unused
     last = max(filter(None, (runtime.last_used, judged.since)))
-    if step is Step.SLEEP_AFTER_HOURS and runtime.last_used is not None:
-        # The pod's own age says nothing: it may have been woken for the hours that are over.
-        last = runtime.last_used
     return Plan(step=step, since=last + limit) if now - last >= limit else None
 
 

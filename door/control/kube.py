@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, cast
 
@@ -31,21 +32,41 @@ _CHUNK = 500
 _READ = ["get", "list", "watch"]
 
 
-class _Deployment(GenericNamespacedResource):
+@dataclass(frozen=True, slots=True)
+class _Metadata:
+    """What lightkube itself needs of an object's metadata."""
+
+    name: str | None
+    namespace: str | None
+    resourceVersion: str | None  # noqa: N815 - lightkube's word
+
+
+class _Plain(GenericNamespacedResource):
+    """An object whose parts nobody checks: lightkube would end a watch for one odd owner."""
+
+    @property
+    def metadata(self) -> Any:
+        """What lightkube reads of an object."""
+        found = part(cast("Live", self), "metadata")
+        keys = ("name", "namespace", "resourceVersion")
+        return _Metadata(*(text(found, key) or None for key in keys))
+
+
+class _Deployment(_Plain):
     _api_info = ApiInfo(ResourceDef("apps", "v1", "Deployment"), "deployments", _READ)
 
 
-class _Pod(GenericNamespacedResource):
+class _Pod(_Plain):
     _api_info = ApiInfo(ResourceDef("", "v1", "Pod"), "pods", _READ)
 
 
-class _Lease(GenericNamespacedResource):
+class _Lease(_Plain):
     _api_info = ApiInfo(
         ResourceDef("coordination.k8s.io", "v1", "Lease"), "leases", [*_READ, "patch", "post"]
     )
 
 
-class _Scale(GenericNamespacedResource):
+class _Scale(_Plain):
     _api_info = ApiInfo(
         ResourceDef("autoscaling", "v1", "Scale"),
         "deployments",

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -28,32 +29,25 @@ _LED = 20.0
 _LOG = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True, slots=True)
 class Leading:
-    """One replica's view of the Lease. `name` is the replica's own, such as its pod's."""
+    """One replica's view of the Lease."""
 
-    def __init__(
-        self,
-        api: Api,
-        namespace: str,
-        name: str,
-        metrics: Metrics,
-        clock: Callable[[], datetime],
-        steady: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._api = api
-        self._namespace = namespace
-        self._name = name
-        self._metrics = metrics
-        self._clock = clock
-        self._steady = steady
-        self._until = -1.0
-        self._standing: tuple[str, float] | None = None
-        """The Lease's version as last seen, and since when by the steady clock."""
+    api: Api
+    namespace: str
+    name: str
+    """The replica's own, such as its pod's."""
+    metrics: Metrics
+    clock: Callable[[], datetime]
+    steady: Callable[[], float] = time.monotonic
+    _until: float = field(default=-1.0, init=False)
+    _standing: tuple[str, float] | None = field(default=None, init=False)
+    """The Lease's version as last seen, and since when by the steady clock."""
 
     @property
     def leads(self) -> bool:
         """Whether this replica is the one, for certain."""
-        return self._steady() < self._until
+        return self.steady() < self._until
 
     async def run(self) -> None:
         """Take the Lease and renew it, until cancelled; then give it back."""
@@ -66,7 +60,7 @@ class Leading:
 
     async def turn(self) -> None:
         """Look at the Lease once: renew it, take it, or leave it."""
-        before, led = self._steady(), self.leads
+        before, led = self.steady(), self.leads
         try:
             if await self._held():
                 # From before the request: it may have taken long.
@@ -75,20 +69,20 @@ class Leading:
             if refused.code == CONFLICT:
                 self._until = -1.0
             else:
-                self._metrics.failures.labels("lead").inc()
+                self.metrics.failures.labels("lead").inc()
         if self.leads != led:
-            _LOG.info("%s %s", self._name, "leads" if self.leads else "does not lead any more")
-        self._metrics.leads.set(self.leads)
+            _LOG.info("%s %s", self.name, "leads" if self.leads else "does not lead any more")
+        self.metrics.leads.set(self.leads)
 
     async def give_back(self) -> None:
         """Let another replica take the Lease at once."""
         if not self.leads:
             return
         self._until = -1.0
-        self._metrics.leads.set(0)
+        self.metrics.leads.set(0)
         try:
-            lease = await self._api.get(Kind.LEASE, self._namespace, LEASE)
-            if text(part(lease, "spec"), "holderIdentity") == self._name:
+            lease = await self.api.get(Kind.LEASE, self.namespace, LEASE)
+            if text(part(lease, "spec"), "holderIdentity") == self.name:
                 await self._write(lease, {"holderIdentity": ""})
         except RefusedError:
             # It runs out by itself.
@@ -96,20 +90,18 @@ class Leading:
 
     async def _held(self) -> bool:
         """Return whether the Lease is this replica's now; raises RefusedError."""
-        now = stamp(self._clock())
+        now = stamp(self.clock())
         try:
-            lease = await self._api.get(Kind.LEASE, self._namespace, LEASE)
+            lease = await self.api.get(Kind.LEASE, self.namespace, LEASE)
         except RefusedError as refused:
             if refused.code != NOT_FOUND:
                 raise
             spec = self._ours(now) | {"leaseTransitions": 0}
-            await self._api.create_lease(
-                self._namespace, {"metadata": {"name": LEASE}, "spec": spec}
-            )
+            await self.api.create_lease(self.namespace, {"metadata": {"name": LEASE}, "spec": spec})
             return True
         spec = part(lease, "spec")
         holder = text(spec, "holderIdentity")
-        if holder == self._name:
+        if holder == self.name:
             await self._write(lease, {"renewTime": now})
             return True
         if holder and not self._stands_still(version_of(lease)):
@@ -120,7 +112,7 @@ class Leading:
 
     def _ours(self, now: str) -> dict[str, Any]:
         return {
-            "holderIdentity": self._name,
+            "holderIdentity": self.name,
             "leaseDurationSeconds": LENGTH,
             "acquireTime": now,
             "renewTime": now,
@@ -128,9 +120,9 @@ class Leading:
 
     def _stands_still(self, version: str) -> bool:
         if self._standing is None or self._standing[0] != version:
-            self._standing = (version, self._steady())
-        return self._steady() - self._standing[1] > LENGTH
+            self._standing = (version, self.steady())
+        return self.steady() - self._standing[1] > LENGTH
 
     async def _write(self, lease: Live, spec: dict[str, Any]) -> None:
         asked = {"metadata": {"resourceVersion": version_of(lease)}, "spec": spec}
-        await self._api.patch_lease(self._namespace, LEASE, asked)
+        await self.api.patch_lease(self.namespace, LEASE, asked)

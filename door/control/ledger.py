@@ -33,6 +33,8 @@ _ENDED = f"ended.{names.PREFIX}/"
 _MARGIN = timedelta(minutes=5)
 _AT_ONCE = 4
 _RETRY = 5.0
+# Within the time that a pod gets to end.
+_LAST_FLUSH = 8.0
 _LOG = logging.getLogger(__name__)
 
 
@@ -162,7 +164,9 @@ class Ledger:
                 self._wanted.clear()
                 await self.flush()
         finally:
-            await self.flush(final=True)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_FLUSH):
+                    await self.flush(final=True)
 
     async def flush(self, *, final: bool = False) -> None:
         """Write what is due now; with `final`, also what could wait."""

@@ -41,11 +41,18 @@ async def open_world(
     mistake of ours ends the others too, and `world.alive` says so: the process is to be restarted.
     Raises RefusedError where no cluster is configured.
     """
+    for chatty in ("httpx", "httpx2"):
+        # A line a request: with a watch for every pool nothing else could be read.
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     api = api or Api.open()
     world = ClusterWorld(api, settings)
     asker = Asker(password)
     leading = Leading(
-        api, settings.namespace, replica or replica_name(), world.metrics, world.clock
+        api=api,
+        namespace=settings.namespace,
+        name=replica or replica_name(),
+        metrics=world.metrics,
+        clock=world.clock,
     )
     idler = Idler(world, asker, leading)
 

@@ -4,7 +4,7 @@ nginx carries everything else. No stock proxy can end one session's open streams
 to: whoever was let in for an hour would stay for a day. So control keeps hold of these, and looks
 every few seconds whether the sign-in behind each still counts.
 
-Owns: the connections, their ends, what in a terminal is use. Leaves out: who may open one.
+Owns: the connections, their ends, noting that somebody types. Leaves out: who may open one.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ _HEAD_LIMIT = 64 * 1024
 _HEAD_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
 _PIECE = 64 * 1024
-# What a terminal shows again when it is opened is no use; what a program prints later is.
-_SHOWN_AGAIN_SECONDS = 20.0
 _TOUCH_SECONDS = 15.0
 
 _log = logging.getLogger("door.relay")
@@ -37,7 +35,6 @@ _log = logging.getLogger("door.relay")
 class _Stream:
     grant: Grant
     kind: str
-    opened: float
     ends: tuple[asyncio.StreamWriter, ...]
     touched: float = field(default=float("-inf"))
 
@@ -113,7 +110,6 @@ class Relay:
         stream = _Stream(
             grant=grant,
             kind="terminal" if request.upgrades else "events",
-            opened=self._context.moment(),
             ends=(writer, to_runtime),
         )
         self._streams.add(stream)
@@ -132,7 +128,7 @@ class Relay:
         to_browser, to_runtime = stream.ends
         pipes = [
             asyncio.create_task(self._pipe(stream, reader, to_runtime, Frames())),
-            asyncio.create_task(self._pipe(stream, from_runtime, to_browser, Frames(head=True))),
+            asyncio.create_task(self._pipe(stream, from_runtime, to_browser, None)),
         ]
         _, open_still = await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
         for pipe in open_still:
@@ -144,25 +140,23 @@ class Relay:
         stream: _Stream,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        frames: Frames,
+        typed: Frames | None,
     ) -> None:
         with suppress(OSError):
             while piece := await reader.read(_PIECE):
                 writer.write(piece)
-                if stream.kind == "terminal" and frames.feed(piece):
-                    self._used(stream, typed=not frames.had_head)
+                if typed is not None and typed.feed(piece):
+                    self._typed(stream)
                 await writer.drain()
 
-    def _used(self, stream: _Stream, *, typed: bool) -> None:
-        """Note a terminal in use: something was typed, or a program printed something."""
+    def _typed(self, stream: _Stream) -> None:
+        """Note that a terminal is used, now and then."""
         now = self._context.moment()
-        if not typed and now - stream.opened < _SHOWN_AGAIN_SECONDS:
-            return
         if now - stream.touched < _TOUCH_SECONDS:
             return
         stream.touched = now
         self._context.world.touch(stream.grant.user)
-        if typed and stream.grant.session is not None:
+        if stream.grant.session is not None:
             self._context.sessions.use(stream.grant.session, self._context.now())
 
 
