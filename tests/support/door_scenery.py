@@ -1,4 +1,4 @@
-"""A desk as people would see it: names, scenes, chats, a failing neighbour; all pages' addresses."""
+"""A desk as people would see it: names, scenes, chats, a failing neighbour; where its pages are."""
 
 from __future__ import annotations
 
