@@ -20,15 +20,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from door.control import api, front, people
 from door.control.app import create_app, health_app, make_context
+from door.control.chats import CARRIED, Chats, carried_routes
 from door.control.context import Context, Serving
 from door.control.keys import Keys
 from door.control.metrics import CONTENT_TYPE
 from door.control.opening import open_world
+from door.control.pages.refusals import DoorPages
 from door.control.relay import Relay
 from door.control.settings import Settings, read_secrets, read_settings
 from door.control.world import World
-from tests.support.door_pages import PlainPages
 
 _SETTINGS = "/etc/door/settings.json"
 _SECRETS = "/etc/door/secrets"
@@ -52,8 +54,19 @@ def assemble(
     settings: Settings, secrets: Mapping[str, str], world: World, serving: Serving
 ) -> tuple[Context, ASGIApp]:
     """Return the door around a World, with all its pages; raises ValueError without a seed."""
-    context = make_context(settings, secrets, world, PlainPages(), serving=serving)
-    return context, create_app(context)
+    context = make_context(settings, secrets, world, DoorPages(settings), serving=serving)
+    chats = Chats(context)
+    app = create_app(
+        context,
+        front=[
+            *front.routes(context, chats),
+            *people.routes(context),
+            *api.routes(context, chats),
+        ],
+        workspace=front.workspace_routes(context),
+        carried=carried_routes(context, chats),
+    )
+    return context, app
 
 
 async def serve(serving: Serving, app: ASGIApp, health: ASGIApp, relay: Relay) -> None:
@@ -97,7 +110,7 @@ def main() -> int:
 
 async def _run(settings: Settings, secrets: Mapping[str, str], keys: Keys) -> None:
     async with open_world(settings, keys.password) as world:
-        serving = Serving()
+        serving = Serving(on_workspaces=CARRIED)
         context, app = assemble(settings, secrets, world, serving)
 
         async def figures(_: Request) -> Response:

@@ -14,7 +14,7 @@ from tests.support.axe import axe_source, violations
 from tests.support.door_desk import Desk, served
 from tests.support.door_scenery import PAGES, lively_desk
 
-pytestmark = pytest.mark.browser
+pytestmark = pytest.mark.door
 CHROMIUM = Path("/usr/bin/chromium")
 NARROWEST = 320
 OpenContext = Callable[..., BrowserContext]

@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from door.control.__main__ import assemble, serve
 from door.control.app import health_app
+from door.control.chats import CARRIED
 from door.control.context import Serving
 from door.control.relay import Relay
 from door.control.settings import read_secrets, read_settings
@@ -77,7 +78,9 @@ async def _run(plan: dict[str, Any]) -> None:
     settings = read_settings(Path(plan["settings"]))
     secrets = read_secrets(Path(plan["secrets"]))
     world = FileWorld(Path(plan["people"]), Path(plan["journal"]))
-    context, app = assemble(settings, secrets, world, Serving(**plan["serving"]))
+    context, app = assemble(
+        settings, secrets, world, Serving(on_workspaces=CARRIED, **plan["serving"])
+    )
 
     async def reading() -> None:
         while True:

@@ -7,6 +7,7 @@ ports and folders of the configuration are exchanged, since several doors run on
 from __future__ import annotations
 
 import base64
+import gzip
 import http.client
 import itertools
 import json
@@ -77,6 +78,12 @@ class Answer:
     def text(self) -> str:
         """The body as text."""
         return self.body.decode()
+
+    @property
+    def page(self) -> str:
+        """The body as a browser reads it."""
+        packed = self.header("content-encoding") == "gzip"
+        return (gzip.decompress(self.body) if packed else self.body).decode()
 
 
 @dataclass
