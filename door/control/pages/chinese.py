@@ -27,7 +27,7 @@ WORDS: dict[str, str] = {
     "front.lead": "选一个场景，就会在其中打开新对话。",
     "front.scenes": "场景",
     "front.no-scenes": "你还没有场景。可以直接打开工作区，或请管理员添加。",
-    "front.open": "在「{scene}」中新建对话",
+    "front.open": "在「{scene}」中开始新对话",
     "front.recent": "最近的对话",
     "front.no-recent": "还没有对话。从一个场景开始吧。",
     "front.recent-asleep": "对话都还在。工作区醒来后会显示在这里。",
