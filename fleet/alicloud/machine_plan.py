@@ -59,6 +59,7 @@ def bootstrap_of(
         disk_serial=facts.disk_id.removeprefix("d-") if facts.disk_id else None,
         disk_may_be_formatted=disk_is_new(cluster),
         access_days=k3s.access_days,
+        access_generation=k3s.access_generation,
         reboot_for_updates=cluster.instance.reboot_for_updates,
         own_machine=cluster.instance.id is None,
         https=https,

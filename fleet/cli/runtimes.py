@@ -1,4 +1,4 @@
-"""Commands on runtimes that exist: status, open, password, logs, restart, purge-data."""
+"""Commands on runtimes that exist: status, open, password, logs, restart, rescue, purge-data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli.options import Context, Json, Stack, User
+from fleet.cli.options import Context, Image, Json, Stack, User
 from fleet.cli.progress import reporting
 from fleet.cli.shell import (
     cluster_of,
@@ -21,9 +21,11 @@ from fleet.cli.shell import (
     unsealed,
     warn,
 )
+from fleet.cluster.client import Cluster
 from fleet.cluster.logs import LogRequest
 from fleet.cluster.logs import logs as read_logs
 from fleet.cluster.purge import purge_user
+from fleet.cluster.rescue import CONTAINER, rescue_manifest, rescue_pod
 from fleet.cluster.runtimes import (
     chat_folder,
     find_user,
@@ -32,6 +34,7 @@ from fleet.cluster.runtimes import (
     restart,
 )
 from fleet.cluster.states import states
+from fleet.cluster.untrusted import one_line
 from fleet.errors import InputError, Problem
 from fleet.images.tags import resolve_image
 from fleet.names import SEED_KEY
@@ -40,6 +43,8 @@ from fleet.plan.passwords import user_password
 from fleet.stackfile.project_file import locate, read_yaml
 from fleet.stackfile.reading import Environment
 from fleet.values.secrecy import missing_seed
+
+_LONGEST_LINE = 4096
 
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the runtime.", min=1)]
 
@@ -51,6 +56,7 @@ def register(app: typer.Typer) -> None:
     app.command("password")(password)
     app.command("logs")(logs)
     app.command("restart")(restart_runtime)
+    app.command("rescue")(rescue)
     app.command("purge-data", hidden=True)(purge_data)
 
 
@@ -96,6 +102,7 @@ def open_workspace(
     stack: Stack = "dev",
     context: Context = None,
     browser: Annotated[bool, typer.Option(help="Open the link in a browser.")] = True,
+    as_json: Json = False,
 ) -> None:
     """Make a chat in a scene, print its link, open it."""
     with reported():
@@ -104,6 +111,9 @@ def open_workspace(
         need_active(found)
         chat_folder(found, scene)
         link = open_session(cluster_of(environment, context), found, scene)
+        if as_json:
+            say_json({"user": found.id, "url": link})
+            return
         say(link)
         warn(f"user name {found.id}, password: fleet password {found.id} -s {stack}")
         if browser and interactive():
@@ -149,7 +159,11 @@ def logs(
 
 
 def restart_runtime(
-    user: User, stack: Stack = "dev", context: Context = None, timeout: Timeout = 180
+    user: User,
+    stack: Stack = "dev",
+    context: Context = None,
+    timeout: Timeout = 180,
+    as_json: Json = False,
 ) -> None:
     """Restart a runtime and wait until it is ready; chats and files stay."""
     with reported():
@@ -158,7 +172,45 @@ def restart_runtime(
         cluster = cluster_of(environment, context)
         with reporting() as report:
             restart(cluster, found, timeout, report)
+        if as_json:
+            say_json({"user": user, "restarted": True})
+            return
         say(f"{user}: restarted, ready")
+
+
+def rescue(
+    user: User,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="-- COMMAND", help="Run this, open no shell.")
+    ] = None,
+    stack: Stack = "dev",
+    context: Context = None,
+    image: Image = None,
+    timeout: Timeout = 180,
+) -> None:
+    """Stop a user's runtime and open a shell on their volume; started again when it ends."""
+    with reported():
+        found, environment = _one(stack, user)
+        reference = image or resolve_image(environment.config, environment.folder)
+        secret = make_plan(environment).pull_secret
+        cluster = cluster_of(environment, context)
+        pod = rescue_manifest(found, reference, secret)
+        with rescue_pod(cluster, found, pod, timeout, warn) as name:
+            code = _in_rescue(cluster, found, name, command)
+        raise SystemExit(code)
+
+
+def _in_rescue(cluster: Cluster, user: UserPlan, pod: str, command: list[str] | None) -> int:
+    """Run a command in the rescue pod, or a shell on the operator's terminal."""
+    if not command:
+        warn(f"{user.id}: /app and /data are theirs; leave with exit or Ctrl-D")
+        return cluster.terminal(user.namespace, pod, CONTAINER, ["/bin/bash", "--noprofile"])
+    done = cluster.exec(user.namespace, pod, CONTAINER, command)
+    for line in done.out.splitlines():
+        say(one_line(line, _LONGEST_LINE))
+    for line in done.err.splitlines():
+        warn(one_line(line, _LONGEST_LINE))
+    return done.code
 
 
 def purge_data(

@@ -30,7 +30,7 @@ CONTEXT = "opencode-fleet-local"
 TOKEN = "of-the-tests"  # noqa: S105 - a made-up token
 _PATH = re.compile(
     r"/(?:api/v1|apis/[^/]+/[^/]+)(?:/namespaces/(?P<namespace>[^/]+))?"
-    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>log|exec))?"
+    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>log|exec|status))?"
 )
 
 
