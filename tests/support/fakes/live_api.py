@@ -71,6 +71,11 @@ class LiveApi:
     _port: int = 0
     _clients: list[Api] = field(default_factory=list[Api])
 
+    @property
+    def address(self) -> str:
+        """Where it serves."""
+        return f"http://127.0.0.1:{self._port}"
+
     def put(self, kind: str, item: Object) -> Object:
         """Place an object as it is; tell whoever watches."""
         item = copy.deepcopy(item)
@@ -147,7 +152,7 @@ class LiveApi:
 
     def api(self) -> Api:
         """Return a client of it, closed when the server ends."""
-        cluster = Cluster(server=f"http://127.0.0.1:{self._port}")
+        cluster = Cluster(server=self.address)
         user = User(username="of", password="the-tests")  # noqa: S106 - nobody asks for it
         config = KubeConfig.from_one(cluster=cluster, user=user)
         api = Api(AsyncClient(config=config, trust_env=False, field_manager=FIELD_MANAGER))
