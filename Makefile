@@ -6,7 +6,7 @@ RUN := uv run --no-sync
 SHELL_FILES = tools/setup.sh .ci/run image/bin/fleet-init image/bin/fleet-start \
   fleet/alicloud/files/*.sh
 
-.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e e2e-failed image-test bench mutants
+.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e e2e-failed image-test door-test bench mutants
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,10 @@ e2e-failed: ## Those end-to-end tests again that failed in the last run
 
 image-test: setup ## Tests of the runtime image (needs a Docker daemon)
 	@$(RUN) pytest -q -m image tests/image
+
+door-test: ## The attack on a running door in Chromium, and what takes longer (needs nginx)
+	@tools/setup.sh chromium nginx
+	@$(RUN) pytest -q -m door tests/door
 
 bench: setup ## Measure the figures of docs/figures.md beside their bounds
 	@$(RUN) pytest -q -s -m bench tests/bench

@@ -1,7 +1,7 @@
-"""What the stacks of pools take from the base stack: the cluster, the image, a certificate.
+"""What the stacks of pools take from the base stack: the cluster, the image.
 
 On a cluster that is there already they need nothing of it, unless only the base stack knows the
-image's digest or has made the certificate. Leaves out: what a stack declares (`program`).
+image's digest. Leaves out: what a stack declares (`program`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,9 @@ from components.pull_secret import pull_secret
 from components.target import Sealed, Target
 from fleet.images.tags import ImageTags
 from fleet.manifests.pool import SharedSecret
-from fleet.names import SELF_SIGNED_SECRET
 from fleet.plan.stacks import BASE_OUTPUT, takes_from_base
-from fleet.stackfile.config import ExistingCluster, StackConfig, TlsMode
+from fleet.stackfile.config import ExistingCluster, StackConfig
 from fleet.stackfile.image import Image
-
-_CERTIFICATE_KEYS = ("tls.crt", "tls.key")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,15 +33,12 @@ class Shared:
     """What every pool gets a copy of."""
 
 
-def for_pools(
-    target: Target, image: pulumi.Input[str], certificate: SharedSecret | None
-) -> pulumi.Output[Any]:
+def for_pools(target: Target, image: pulumi.Input[str]) -> pulumi.Output[Any]:
     """Return the base stack's output for the pools, a secret."""
     held: Any = {
         "identifier": target.api.identifier,
         "kubeconfig": target.api.kubeconfig,
         "image": image,
-        "certificate": dict(certificate.data) if certificate is not None else {},
     }
     return pulumi.Output.secret(held)
 
@@ -61,7 +55,7 @@ def shared_by_pools(
     return Shared(
         api=_api(environment, config, held),
         image=pulumi.Output.unsecret(_field(held, "image")),
-        secrets=(*_login(config, sealed), *_certificate(config, held)),
+        secrets=_login(config, sealed),
     )
 
 
@@ -96,10 +90,3 @@ def _login(config: StackConfig, sealed: Sealed) -> tuple[SharedSecret, ...]:
     if registry is None:
         return ()
     return (pull_secret(registry.server, registry.username, sealed[registry.password_secret]),)
-
-
-def _certificate(config: StackConfig, held: pulumi.Output[Any]) -> tuple[SharedSecret, ...]:
-    if config.access.tls is not TlsMode.SELF_SIGNED:
-        return ()
-    data = {key: _field(held, "certificate", key) for key in _CERTIFICATE_KEYS}
-    return (SharedSecret(name=SELF_SIGNED_SECRET, type="kubernetes.io/tls", data=data),)

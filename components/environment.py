@@ -1,4 +1,4 @@
-"""A whole environment in a cluster: every pool and every user of its plan.
+"""A whole environment in a cluster: its door, every pool and every user of its plan.
 
 Owns: handing each component its part, collecting the stack's outputs. Leaves out: providers and
 image, which it is given.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import pulumi
 
+from components.door import Door, DoorArgs
 from components.pool import PoolNamespace, PoolNamespaceArgs
 from components.user import UserStack, UserStackArgs
 from fleet.manifests.pool import SharedSecret
@@ -31,30 +32,28 @@ class FleetEnvironmentArgs:
     image: pulumi.Input[str]
     seed: pulumi.Output[str]
     """What all passwords are derived from, a secret."""
-    api_keys: Mapping[str, pulumi.Output[str]]
-    """Model API keys, secrets, by the top-level key that holds them."""
+    sealed: Mapping[str, pulumi.Output[str]]
+    """The stack file's secrets, by the top-level key that holds them."""
     secrets: tuple[SharedSecret, ...] = ()
-    """What every pool gets a copy of, such as a login at a registry."""
+    """What every namespace gets a copy of, such as a login at a registry."""
     adopting: pulumi.ProviderResource
-    own_certificate: bool = True
-    """Whether `tls: selfSigned` makes one here; else it is among the secrets."""
+    door_image: pulumi.Input[str] | None = None
+    """The door's; None where the door is another stack's."""
 
 
 class FleetEnvironment(pulumi.ComponentResource):
-    """All pools and users of one stack file."""
+    """The door, all pools and all users of one stack file."""
 
     urls: dict[str, str]
     """URL of each user's workspace, by user id."""
     usernames: dict[str, str]
-    """Basic-auth name of each user, by user id."""
+    """Name that each user signs in with, by user id."""
     passwords: pulumi.Output[Mapping[str, str]]
-    """Basic-auth password of each user, by user id; a secret."""
+    """Password of each user, by user id; a secret."""
     namespaces: dict[str, str]
     """Namespace of each pool, by the pool's name."""
     authority: pulumi.Output[str] | None
     """Certificate to trust, with `tls: selfSigned`."""
-    certificate: SharedSecret | None
-    """The certificate that was made here."""
     retained: list[str]
     """What stays in the cluster when the stack is destroyed."""
 
@@ -63,13 +62,10 @@ class FleetEnvironment(pulumi.ComponentResource):
     ) -> None:
         super().__init__("opencode-fleet:environment:FleetEnvironment", name, None, opts)
         plan = args.plan
-        self.authority = self.certificate = None
-        secrets = args.secrets
-        if args.own_certificate and plan.access.tls is TlsMode.SELF_SIGNED:
-            made = self._declare_certificate(plan)
-            self.authority, self.certificate = made.authority, made.secret
-            secrets = (*secrets, made.secret)
-        pools = {pool.name: self._declare_pool(pool, args, secrets) for pool in plan.pools}
+        self.authority = None
+        if args.door_image is not None:
+            self._declare_door(args, args.door_image)
+        pools = {pool.name: self._declare_pool(pool, args) for pool in plan.pools}
         users = {user.id: self._declare_user(user, pools[user.pool], args) for user in plan.users}
         self.urls = {user.id: user.url for user in plan.users}
         self.usernames = {user.id: user.id for user in plan.users}
@@ -94,20 +90,37 @@ class FleetEnvironment(pulumi.ComponentResource):
         former = "opencode-fleet:services:CloudServices$opencode-fleet:tls:SelfSigned"
         return SelfSigned(
             name,
-            SelfSignedArgs(hosts=(f"*.{plan.access.domain}",)),
+            SelfSignedArgs(hosts=plan.door.hosts),
             pulumi.ResourceOptions(parent=self, aliases=[pulumi.create_urn(name, former)]),
         )
 
-    def _declare_pool(
-        self, pool: PoolPlan, args: FleetEnvironmentArgs, secrets: tuple[SharedSecret, ...]
-    ) -> PoolNamespace:
+    def _declare_door(self, args: FleetEnvironmentArgs, image: pulumi.Input[str]) -> None:
+        copies = args.secrets
+        if args.plan.access.tls is TlsMode.SELF_SIGNED:
+            made = self._declare_certificate(args.plan)
+            self.authority = made.authority
+            copies = (*copies, made.secret)
+        Door(
+            "door",
+            DoorArgs(
+                door=args.plan.door,
+                image=image,
+                pull_secret=args.plan.pull_secret,
+                seed=args.seed,
+                sealed=args.sealed,
+                secrets=copies,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _declare_pool(self, pool: PoolPlan, args: FleetEnvironmentArgs) -> PoolNamespace:
         return PoolNamespace(
             pool.name,
             PoolNamespaceArgs(
                 pool=pool,
                 # No secret: it only tells environments of one name apart.
                 identity=pulumi.Output.unsecret(args.seed.apply(identity_of)),
-                secrets=secrets,
+                secrets=args.secrets,
                 adopting=args.adopting,
             ),
             pulumi.ResourceOptions(parent=self),
@@ -120,11 +133,10 @@ class FleetEnvironment(pulumi.ComponentResource):
             user.id,
             UserStackArgs(
                 user=user,
-                access=args.plan.access,
                 image=args.image,
                 pull_secret=args.plan.pull_secret,
                 seed=args.seed,
-                api_key=args.api_keys[user.api_key] if user.api_key else None,
+                api_key=args.sealed[user.api_key] if user.api_key else None,
                 namespace=pool.namespace,
                 counted=pool.counted,
                 ready=pool.ready,

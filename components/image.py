@@ -1,8 +1,8 @@
-"""The runtime image, made or found in one of four modes, and the reference that runtimes use.
+"""An image of an environment, made or found in one of four modes, and the reference pods use.
 
 Owns: which provider builds, what it builds from, when not to. Leaves out: tags and build arguments
-(`fleet.images.tags`), the build context itself (`image/`). A provider's SDK is loaded by the mode
-that uses it: they cost a fifth of a second, and an image that is there needs none.
+(`fleet.images.tags`), the build contexts themselves (`image/`, `door/`). A provider's SDK is loaded
+by the mode that uses it: they cost a fifth of a second, and an image that is there needs none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pulumi
 
 from fleet.images.build import LABEL
-from fleet.images.tags import ImageTags, build_args
+from fleet.images.tags import RUNTIME, ImageKind, ImageTags
 from fleet.stackfile.image import Image, ImageMode
 
 
@@ -23,17 +23,18 @@ class RuntimeImageArgs:
     image: Image
     tags: ImageTags
     """Tags of the image that this context and these settings give."""
-    context: str = "image"
-    """Folder of the build context, relative to the program: state must not hold a machine's own."""
+    kind: ImageKind = RUNTIME
+    """Which of the images; its build context is relative to the program: state must not hold a
+    machine's own folders."""
     network: str | None = None
     """Network of the build steps on a Docker daemon that has no bridge, e.g. `host`."""
 
 
 class RuntimeImage(pulumi.ComponentResource):
-    """The image all runtimes of an environment use."""
+    """An image that all runtimes of an environment use, or its door."""
 
     reference: pulumi.Output[str]
-    """What runtimes pull, known once it is there."""
+    """What pods pull, known once it is there."""
 
     def __init__(
         self, name: str, args: RuntimeImageArgs, opts: pulumi.ResourceOptions | None = None
@@ -72,7 +73,7 @@ class RuntimeImage(pulumi.ComponentResource):
         import pulumi_docker as docker  # noqa: PLC0415
 
         image = args.image
-        build_arguments = build_args(image)
+        build_arguments = args.kind.arguments(image)
         if image.push:
             # Without it a pushed image cannot serve another machine's build as a cache.
             build_arguments["BUILDKIT_INLINE_CACHE"] = "1"
@@ -80,8 +81,8 @@ class RuntimeImage(pulumi.ComponentResource):
             name,
             image_name=f"{image.repository}:{tag}",
             build=docker.DockerBuildArgs(
-                context=args.context,
-                dockerfile=f"{args.context}/Dockerfile",
+                context=args.kind.folder,
+                dockerfile=f"{args.kind.folder}/Dockerfile",
                 args=build_arguments,
                 platform=image.platforms[0].value,
                 builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
@@ -110,12 +111,12 @@ class RuntimeImage(pulumi.ComponentResource):
         minutes = f"{image.timeout_minutes}m"
         source = docker_build.Image(
             f"{name}-source",
-            context=docker_build.BuildContextArgs(location=args.context),
-            dockerfile=docker_build.DockerfileArgs(location=f"{args.context}/Dockerfile"),
-            build_args=build_args(image),
+            context=docker_build.BuildContextArgs(location=args.kind.folder),
+            dockerfile=docker_build.DockerfileArgs(location=f"{args.kind.folder}/Dockerfile"),
+            build_args=args.kind.arguments(image),
             platforms=[docker_build.Platform(platform.value) for platform in image.platforms],
             tags=tags,
-            labels={LABEL: "runtime"},
+            labels={LABEL: args.kind.name},
             cache_from=cache_from,
             cache_to=cache_to,
             builder=docker_build.BuilderConfigArgs(name=image.builder.name),

@@ -14,12 +14,11 @@ from components.bridge import declare
 from components.providers import retained_options
 from fleet.manifests.pool import SharedSecret, pool_objects, pool_secret
 from fleet.manifests.types import Manifest
-from fleet.names import PULL_SECRET, SELF_SIGNED_SECRET
+from fleet.names import PULL_SECRET
 from fleet.plan.environment import PoolPlan
 
-# Release 0.1.0 made these copies in components of their own: their former type and name.
+# Release 0.1.0 made this copy in a component of its own: its former type and name.
 _FORMER_COPIES = {
-    SELF_SIGNED_SECRET: ("opencode-fleet:tls:SelfSigned", "certificate"),
     PULL_SECRET: ("opencode-fleet:registry:PullSecret", "pull-secret"),
 }
 # The namespace is among them because deleting it would delete every claim in it.
@@ -36,13 +35,13 @@ class PoolNamespaceArgs:
     identity: pulumi.Input[str]
     """Of the environment, which tells it from others of the same name."""
     secrets: tuple[SharedSecret, ...] = ()
-    """What this pool gets a copy of: a certificate, a login."""
+    """What this pool gets a copy of: a login at a registry."""
     adopting: pulumi.ProviderResource
     """Adopts what an earlier deployment left behind."""
 
 
 class PoolNamespace(pulumi.ComponentResource):
-    """One pool's namespace, quota, limits, shared files, network rules and agent-control."""
+    """One pool's namespace, quota, limits, shared files, network rules, and who may act in it."""
 
     resource: pulumi.CustomResource
     """The namespace itself, to depend on."""

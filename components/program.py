@@ -18,10 +18,10 @@ from components.environment import FleetEnvironment, FleetEnvironmentArgs
 from components.image import RuntimeImage, RuntimeImageArgs
 from components.placement import declare_target
 from components.providers import kubernetes_providers
-from components.target import Sealed
+from components.target import Sealed, Target
 from fleet import __version__
 from fleet.errors import InputError
-from fleet.images.tags import ImageTags, image_tags
+from fleet.images.tags import DOOR, KINDS, RUNTIME, ImageKind, ImageTags, image_tags
 from fleet.names import PROJECT, SEED_KEY
 from fleet.plan.environment import Plan, make_plan
 from fleet.plan.stacks import BASE_OUTPUT, Part, part_named, split_name, takes_from_base
@@ -40,8 +40,8 @@ class _Given:
     environment: Environment
     plan: Plan
     """What of the environment's plan is this stack's."""
-    image: Image
-    tags: ImageTags
+    images: Mapping[str, Image]
+    """Settings of each image, by the name of its kind."""
     sealed: Sealed
     variables: Mapping[str, str]
 
@@ -58,7 +58,8 @@ def declare_stack(
     That is an environment, or a part of one (`fleet.plan.stacks`): `name` is the stack's. `folder`
     is where the stack file's paths start; the one to run in is the program's. `config` and
     `secret_keys` are the engine's, with full keys. Of `variables`, the process's: `FLEET_IMAGE`
-    names an image that the cluster already holds and that is used instead of the stack file's;
+    and `FLEET_DOOR_IMAGE` name images that the cluster already holds and that are used instead of
+    the stack file's;
     `FLEET_BUILD_NETWORK` is the network of build steps on a Docker daemon without a bridge
     (`host`); a cloud reads its credentials.
     """
@@ -66,7 +67,10 @@ def declare_stack(
         environment = read_engine(split_name(name)[0], folder, config, secret_keys)
         if SEED_KEY not in environment.secret_keys:
             raise InputError([missing_seed()])
-        image = with_image(environment.config.image, variables.get("FLEET_IMAGE"))
+        images = {
+            kind.name: with_image(kind.settings(environment.config), kind.variable, variables)
+            for kind in KINDS
+        }
         plan = make_plan(environment)
         part = part_named(name, environment.config, plan)
     except InputError as error:
@@ -74,8 +78,7 @@ def declare_stack(
     given = _Given(
         environment=environment,
         plan=part.of(plan),
-        image=image,
-        tags=image_tags(image, _ROOT / "image", __version__),
+        images=images,
         sealed=_sealed(environment),
         variables=variables,
     )
@@ -89,18 +92,16 @@ def _declare_base(given: _Given, part: Part) -> dict[str, Any]:
     config = given.environment.config
     target = declare_target(part.environment, config, given.variables)
     providers = kubernetes_providers(target.api)
-    network = given.variables.get("FLEET_BUILD_NETWORK")
-    image = RuntimeImage(
-        "runtime", RuntimeImageArgs(image=given.image, tags=given.tags, network=network)
-    )
-    reference = target.image_reference(given.image, image.reference)
+    image, reference = _declare_image(RUNTIME, given, target)
+    _, door_reference = _declare_image(DOOR, given, target)
     fleet = FleetEnvironment(
         part.environment,
         FleetEnvironmentArgs(
             plan=given.plan,
             image=reference,
+            door_image=door_reference,
             seed=given.sealed[SEED_KEY],
-            api_keys=given.sealed,
+            sealed=given.sealed,
             secrets=target.secrets(given.sealed),
             adopting=providers.adopting,
         ),
@@ -111,16 +112,18 @@ def _declare_base(given: _Given, part: Part) -> dict[str, Any]:
         outputs["authority"] = fleet.authority
     if not part.divided:
         outputs |= _of_users(fleet)
-    elif takes_from_base(config, given.image):
-        outputs[BASE_OUTPUT] = for_pools(target, reference, fleet.certificate)
-    return {**outputs, "imageRef": image.reference}
+    elif takes_from_base(config, given.images[RUNTIME.name]):
+        outputs[BASE_OUTPUT] = for_pools(target, reference)
+    url = {"url": given.plan.door.url}
+    return {**outputs, **url, "imageRef": image.reference}
 
 
 def _declare_pool(given: _Given) -> dict[str, Any]:
     """Declare one pool; return the outputs."""
     environment = given.environment
+    image = given.images[RUNTIME.name]
     shared = shared_by_pools(
-        environment.name, environment.config, given.image, given.tags, given.sealed
+        environment.name, environment.config, image, _tags(RUNTIME, image), given.sealed
     )
     providers = kubernetes_providers(shared.api)
     fleet = FleetEnvironment(
@@ -129,10 +132,9 @@ def _declare_pool(given: _Given) -> dict[str, Any]:
             plan=given.plan,
             image=shared.image,
             seed=given.sealed[SEED_KEY],
-            api_keys=given.sealed,
+            sealed=given.sealed,
             secrets=shared.secrets,
             adopting=providers.adopting,
-            own_certificate=False,
         ),
         pulumi.ResourceOptions(provider=providers.main),
     )
@@ -142,6 +144,22 @@ def _declare_pool(given: _Given) -> dict[str, Any]:
 def _of_users(fleet: FleetEnvironment) -> dict[str, Any]:
     keys = ("urls", "usernames", "passwords", "namespaces", "retained")
     return {key: getattr(fleet, key) for key in keys}
+
+
+def _declare_image(
+    kind: ImageKind, given: _Given, target: Target
+) -> tuple[RuntimeImage, pulumi.Output[str]]:
+    """Declare an image; return it and its reference once the cluster can have it."""
+    settings = given.images[kind.name]
+    network = given.variables.get("FLEET_BUILD_NETWORK")
+    tags = _tags(kind, settings)
+    arguments = RuntimeImageArgs(kind=kind, image=settings, tags=tags, network=network)
+    image = RuntimeImage(kind.name, arguments)
+    return image, target.image_reference(kind, settings, image.reference)
+
+
+def _tags(kind: ImageKind, image: Image) -> ImageTags:
+    return image_tags(image, _ROOT / kind.folder, __version__, kind)
 
 
 def _sealed(environment: Environment) -> dict[str, pulumi.Output[str]]:

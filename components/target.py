@@ -12,6 +12,7 @@ from typing import Any
 import pulumi
 
 from components.providers import ClusterApi, KubernetesProviders
+from fleet.images.tags import ImageKind
 from fleet.manifests.pool import SharedSecret
 from fleet.stackfile.image import Image
 
@@ -25,9 +26,11 @@ class Target:
     def __init__(self, api: ClusterApi) -> None:
         self.api = api
 
-    def image_reference(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
-        """Return the image reference, once the cluster can have the image."""
-        del image
+    def image_reference(
+        self, kind: ImageKind, image: Image, reference: pulumi.Output[str]
+    ) -> pulumi.Output[str]:
+        """Return an image's reference, once the cluster can have the image."""
+        del kind, image
         return reference
 
     def secrets(self, sealed: Sealed) -> tuple[SharedSecret, ...]:

@@ -1,4 +1,4 @@
-"""A user in the cluster: Secret, claim, Service, Deployment, route. Six resources with itself.
+"""A user in the cluster: Secret, claim, Service, Deployment. Five resources with itself.
 
 Owns: which object waits for which, what outlives the user. Leaves out: what the objects hold
 (`fleet.manifests.user`), their namespace (`pool`), how a password is made (`fleet.plan.passwords`).
@@ -20,15 +20,12 @@ from fleet.manifests.user import secret_text, user_objects
 from fleet.names import API_KEY_KEY, PASSWORD_KEY
 from fleet.plan.environment import UserPlan, fingerprint
 from fleet.plan.passwords import user_password
-from fleet.stackfile.config import Access
 
 _ROLES = {
     "Secret": "secret",
     "PersistentVolumeClaim": "claim",
     "Service": "service",
     "Deployment": "deployment",
-    "Ingress": "route",
-    "HTTPRoute": "route",
 }
 
 
@@ -37,7 +34,6 @@ class UserStackArgs:
     """What a user's runtime needs."""
 
     user: UserPlan
-    access: Access
     image: pulumi.Input[str]
     pull_secret: str | None
     seed: pulumi.Output[str]
@@ -68,7 +64,7 @@ class UserStack(pulumi.ComponentResource):
         super().__init__("opencode-fleet:user_stack:UserStack", name, None, opts)
         user = args.user
         self.password = args.seed.apply(partial(user_password, user))
-        secret, claim, *others = user_objects(user, args.access, _inputs(args, self.password))
+        secret, claim, *others = user_objects(user, _inputs(args, self.password))
         made = [
             declare(f"{name}-secret", secret, pulumi.ResourceOptions(parent=self), args.namespace),
             declare(

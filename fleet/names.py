@@ -23,8 +23,11 @@ SEED_KEY = "passwordSeed"
 
 # Secret with the login at the registry that a cloud cluster's stack file names.
 PULL_SECRET = "fleet-registry"  # noqa: S105 - an object's name
-# Secret with the certificate of `access.tls: selfSigned`, in every pool's namespace.
+# Secret with the certificate of `access.tls: selfSigned`, in the door's namespace.
 SELF_SIGNED_SECRET = "fleet-self-signed"  # noqa: S105 - an object's name
+
+# Name of every object of the door but its namespace.
+DOOR = "door"
 
 LABEL_ENVIRONMENT = f"{PREFIX}/environment"
 LABEL_POOL = f"{PREFIX}/pool"
@@ -38,11 +41,22 @@ USER_ID = f"{PREFIX}/user-id"
 DISPLAY_NAME = f"{PREFIX}/display-name"
 PROFILE = f"{PREFIX}/profile"
 RETAIN = f"{PREFIX}/retain"
+# Of a runtime's Deployment, for the door, which learns from them who is there
+# (`door.control.names` says the values' form). Not of its pods: changing one restarts nobody.
+LOGIN = f"{PREFIX}/login"
+ADMIN = f"{PREFIX}/admin"
+SCENES = f"{PREFIX}/scenes"
+STATE = f"{PREFIX}/state"
+PASSWORD_VERSION = f"{PREFIX}/password-version"
+SUSPEND_AFTER = f"{PREFIX}/suspend-after"
+HOURS = f"{PREFIX}/hours"
 # Of a namespace: which environment it belongs to, among all of the same name.
 IDENTITY = f"{PREFIX}/identity"
 # Of a pod: hashes of what its Secret holds, so that it restarts when that changes.
 PASSWORD_FINGERPRINT = f"{PREFIX}/password-fingerprint"
 API_KEY_FINGERPRINT = f"{PREFIX}/api-key-fingerprint"
+# Of the door's pods.
+SECRETS_FINGERPRINT = f"{PREFIX}/secrets-fingerprint"
 
 # Keys of a user's Secret.
 PASSWORD_KEY = "password"  # noqa: S105 - a key's name
@@ -73,8 +87,28 @@ def namespace_name(environment: str, pool: str) -> str:
     return f"opencode-{environment}--{pool}"
 
 
+def door_namespace(environment: str) -> str:
+    """Return the namespace of an environment's door; a pool's has a double hyphen."""
+    return f"opencode-{environment}"
+
+
+def door_labels(environment: str) -> dict[str, str]:
+    """Return the labels of every object of the door; it belongs to no pool."""
+    return {
+        "app.kubernetes.io/part-of": PREFIX,
+        "app.kubernetes.io/managed-by": PREFIX,
+        "app.kubernetes.io/name": DOOR,
+        LABEL_ENVIRONMENT: environment,
+    }
+
+
+def door_selector() -> dict[str, str]:
+    """Return the labels that select the door's pods in its namespace."""
+    return {"app.kubernetes.io/name": DOOR}
+
+
 def user_object_name(user_id: str) -> str:
-    """Return the name shared by a user's Secret, claim, Service, Deployment and Ingress."""
+    """Return the name shared by a user's Secret, claim, Service and Deployment."""
     return f"oc-{slug(user_id)}"
 
 

@@ -23,10 +23,10 @@ class RepositoryArgs:
 
 
 class Repository(pulumi.ComponentResource):
-    """Namespace and private repository in an Enterprise instance of Container Registry."""
+    """Namespace and private repositories in an Enterprise instance of Container Registry."""
 
     path: pulumi.Output[str]
-    """Namespace and repository, as they stand behind the registry's host."""
+    """Namespace and the runtime's repository, as they stand behind the registry's host."""
 
     def __init__(
         self, name: str, args: RepositoryArgs, opts: pulumi.ResourceOptions | None = None
@@ -40,15 +40,19 @@ class Repository(pulumi.ComponentResource):
             default_visibility="PRIVATE",
             opts=pulumi.ResourceOptions(parent=self),
         )
-        repository = alicloud.cs.RegistryEnterpriseRepo(
-            f"{name}-repository",
-            instance_id=args.acr.instance_id,
-            namespace=namespace.name,
-            name=args.acr.repository,
-            summary="OpenCode runtime of opencode-fleet",
-            repo_type="PRIVATE",
-            # Images are pushed from outside of the state: deleting the repository deletes them.
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+        images = {"": "OpenCode runtime of opencode-fleet", "-door": "Door of opencode-fleet"}
+        repository, _ = (
+            alicloud.cs.RegistryEnterpriseRepo(
+                f"{name}-repository{suffix}",
+                instance_id=args.acr.instance_id,
+                namespace=namespace.name,
+                name=f"{args.acr.repository}{suffix}",
+                summary=summary,
+                repo_type="PRIVATE",
+                # Images are pushed from outside of the state: deleting a repository deletes them.
+                opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+            )
+            for suffix, summary in images.items()
         )
         self.path = pulumi.Output.concat(namespace.name, "/", repository.name)
         self.register_outputs({"path": self.path})

@@ -25,6 +25,7 @@ from components.target import Sealed, Target
 from fleet.alicloud.config import AckCluster, VmCluster
 from fleet.alicloud.credentials import credentials_problem
 from fleet.alicloud.machine_plan import retained
+from fleet.images.tags import RUNTIME, ImageKind
 from fleet.manifests.pool import SharedSecret
 from fleet.stackfile.config import StackConfig, TlsMode
 from fleet.stackfile.image import Image, ImageMode
@@ -112,7 +113,9 @@ class MachineTarget(CloudTarget):
         # k3s brings its volumes and its ingress controller along.
         super().__init__(name, config, cluster, machine.made, addons=None)
 
-    def image_reference(self, image: Image, reference: pulumi.Output[str]) -> pulumi.Output[str]:
+    def image_reference(
+        self, kind: ImageKind, image: Image, reference: pulumi.Output[str]
+    ) -> pulumi.Output[str]:
         """Return the image reference; an unpushed image is carried to the machine first."""
         if image.mode is not ImageMode.DAEMON or image.push:
             return reference
@@ -123,7 +126,9 @@ class MachineTarget(CloudTarget):
             known_hosts=self._machine.known_hosts,
             private_key=self._machine.login_key,
         )
-        return ImageCopy(self._name, copy).image
+        # The runtime's kept the name it had before there was another image.
+        name = self._name if kind is RUNTIME else f"{self._name}-{kind.name}"
+        return ImageCopy(name, copy).image
 
     def declare_services(self, providers: KubernetesProviders) -> dict[str, Any]:
         """Declare cert-manager; return the outputs, the login key among them."""
@@ -144,4 +149,4 @@ def _arguments(config: StackConfig, cluster: AnyCluster) -> CloudArgs[AnyCluster
 
 
 def _hosts(config: StackConfig) -> tuple[str, ...]:
-    return (f"*.{config.access.domain}",)
+    return (config.access.domain, f"*.{config.access.domain}")

@@ -15,11 +15,17 @@ LABEL_USER = f"{PREFIX}/user"
 USER_ID = f"{PREFIX}/user-id"
 DISPLAY_NAME = f"{PREFIX}/display-name"
 LOGIN = f"{PREFIX}/login"
+# `true` or `false`; absent is false.
 ADMIN = f"{PREFIX}/admin"
+# JSON: [{"id": "coding", "title": "Coding", "description": "..."}], in the order they are shown.
 SCENES = f"{PREFIX}/scenes"
+# `active` or `suspended`; absent is active.
 STATE = f"{PREFIX}/state"
+# A number; absent is 1.
 PASSWORD_VERSION = f"{PREFIX}/password-version"
+# Seconds; absent never sleeps.
 SUSPEND_AFTER = f"{PREFIX}/suspend-after"
+# JSON: {"zone": "Europe/Berlin", "days": ["mon", "tue"], "start": "09:00", "end": "18:00"}.
 HOURS = f"{PREFIX}/hours"
 
 RUNTIME_PORT = 4096

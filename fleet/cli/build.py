@@ -1,4 +1,4 @@
-"""Commands that prepare a deployment: the runtime image, secrets of the stack file."""
+"""Commands that prepare a deployment: the two images, secrets of the stack file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from fleet.cli.shell import (
     warn,
 )
 from fleet.errors import InputError, Problem
-from fleet.images.build import build, prune, push
-from fleet.images.tags import image_tags, resolve_image
+from fleet.images.build import BuildOptions, build, prune, push
+from fleet.images.tags import DOOR, KINDS, RUNTIME, ImageKind, image_tags, resolve_image
 from fleet.stackfile.image import ImageMode
 from fleet.stackfile.seal_file import seal_into
 
@@ -29,7 +29,9 @@ Host = Annotated[
     str | None, typer.Option(envvar="DOCKER_HOST", help="Docker daemon, as DOCKER_HOST.")
 ]
 
-image_app = typer.Typer(help="The runtime image, with the Docker daemon.", no_args_is_help=True)
+image_app = typer.Typer(
+    help="The images of runtimes and of the door, with the Docker daemon.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -48,33 +50,48 @@ def image_build(
     docker_host: Host = None,
     as_json: Json = False,
 ) -> None:
-    """Build the image unless its source tag exists, push it when the stack file says so."""
+    """Build both images unless their source tags exist, push them when the stack file says so."""
     with reported():
         environment = read_environment(stack)
-        image = environment.config.image
-        if image.mode not in (ImageMode.DAEMON, ImageMode.BUILDKIT):
+        mode = environment.config.image.mode
+        if mode not in (ImageMode.DAEMON, ImageMode.BUILDKIT):
             rule, change = "this mode builds nothing", "use mode: daemon"
-            raise InputError([Problem("image.mode", image.mode, rule, change)])
+            raise InputError([Problem("image.mode", mode, rule, change)])
         docker = docker_of(docker_host)
         warn("image: building takes minutes the first time, seconds when nothing changed")
-        context = environment.folder / "image"
-        tags, built = build(docker, image, context, base=base, network=network)
-        if image.push:
-            push(docker, image, tags)
-        warn(f"image: {'built' if built else 'unchanged, not built again'}")
-        reference = f"{image.repository}:{tags.source}"
+        options = BuildOptions(base=base, network=network)
+        made: dict[str, dict[str, object]] = {}
+        for kind in KINDS:
+            image = kind.settings(environment.config)
+            context = environment.folder / kind.folder
+            tags, built = build(docker, image, context, options, kind)
+            if image.push:
+                push(docker, image, tags)
+            warn(f"{_called(kind)}: {'built' if built else 'unchanged, not built again'}")
+            reference = f"{image.repository}:{tags.source}"
+            made[kind.name] = {"reference": reference, "built": built, "pushed": image.push}
         if as_json:
-            say_json({"reference": reference, "built": built, "pushed": image.push})
+            say_json({**made[RUNTIME.name], "door": made[DOOR.name]})
             return
-        say(reference)
+        for item in made.values():
+            say(str(item["reference"]))
+
+
+def _called(kind: ImageKind) -> str:
+    return "image" if kind is RUNTIME else f"{kind.name}'s image"
 
 
 @image_app.command("ref")
-def image_ref(stack: Stack = "dev", as_json: Json = False) -> None:
-    """Print the reference that runtimes use."""
+def image_ref(
+    stack: Stack = "dev",
+    door: Annotated[bool, typer.Option("--door", help="Of the door instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the reference that runtimes use, or the door's."""
     with reported():
         environment = read_environment(stack)
-        reference = resolve_image(environment.config, environment.folder)
+        kind = DOOR if door else RUNTIME
+        reference = resolve_image(environment.config, environment.folder, kind)
         if as_json:
             say_json({"reference": reference})
             return
@@ -86,10 +103,11 @@ def image_prune(stack: Stack = "dev", docker_host: Host = None, as_json: Json = 
     """Remove this project's old images and build cache; keep what the stack file uses."""
     with reported():
         environment = read_environment(stack)
-        image = environment.config.image
-        tags = image_tags(image, environment.folder / "image", __version__)
-        keep = (tags.source, tags.lock, tags.version)
-        removed = prune(docker_of(docker_host), image, keep)
+        docker, removed = docker_of(docker_host), list[str]()
+        for kind in KINDS:
+            image = kind.settings(environment.config)
+            tags = image_tags(image, environment.folder / kind.folder, __version__, kind)
+            removed += prune(docker, image, (tags.source, tags.lock, tags.version), kind)
         if as_json:
             say_json({"removed": list(removed)})
             return

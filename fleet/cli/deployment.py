@@ -8,9 +8,9 @@ from __future__ import annotations
 import shlex
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import typer
@@ -40,6 +40,8 @@ from fleet.engine.settings import (
 )
 from fleet.engine.stack import EngineStack, Place, Program, engine_stack
 from fleet.errors import AwayError, InputError
+from fleet.images.tags import KINDS
+from fleet.manifests.door import DoorInputs, door_objects
 from fleet.manifests.pool import pool_objects
 from fleet.names import SEED_KEY
 from fleet.plan.environment import Plan, make_plan
@@ -52,7 +54,7 @@ from fleet.stackfile.seal_file import seal_into
 from fleet.stackfile.unsealing import unseal
 from fleet.values.secrecy import missing_seed
 
-_OBJECTS_A_USER = 5
+_OBJECTS_A_USER = 4
 _PROVIDERS = 2
 
 
@@ -67,8 +69,9 @@ class Deployment:
     """What seals the stack file's secrets; None for a passphrase."""
     settings: EngineSettings
     context: str | None = None
-    image: str | None = None
-    """An image that the cluster holds, instead of the stack file's."""
+    given: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Images that the cluster holds, instead of the stack file's, by the variables that name them.
+    """
     verbose: bool = False
 
     @classmethod
@@ -76,7 +79,7 @@ class Deployment:
         cls,
         stack: str,
         context: str | None = None,
-        image: str | None = None,
+        given: Mapping[str, str] | None = None,
         *,
         verbose: bool = False,
     ) -> Deployment:
@@ -85,8 +88,8 @@ class Deployment:
         file = locate(stack, Path.cwd())[0].absolute()
         provider = read_yaml(file).get("secretsprovider")
         plan, config = make_plan(environment), environment.config
-        image = image or process_variables().get("FLEET_IMAGE") or None
-        there = image is not None or config.image.mode is ImageMode.LOCAL
+        given = {**_images_in(process_variables()), **(given or {})}
+        there = len(given) == len(KINDS) or config.image.mode is ImageMode.LOCAL
         return cls(
             environment=replace(environment, folder=environment.folder.absolute()),
             plan=plan,
@@ -100,7 +103,7 @@ class Deployment:
             secrets_provider=None if provider in (None, "passphrase") else str(provider),
             settings=engine_settings(process_variables()),
             context=context,
-            image=image,
+            given=given,
             verbose=verbose,
         )
 
@@ -141,9 +144,7 @@ class Deployment:
 
     def program(self) -> Program:
         """Return the program that the engine is to run."""
-        variables = dict(process_variables())
-        if self.image is not None:
-            variables["FLEET_IMAGE"] = self.image
+        variables = {**process_variables(), **self.given}
         return inline_program(self.environment.folder, variables)
 
     def watch(self, progress: Progress, objects: int | None = None) -> EngineWatch:
@@ -245,17 +246,25 @@ class Deployment:
         """Print what a shell needs for plain `pulumi` on the same stack."""
         given = process_variables()
         variables = {**self.settings.variables, **plain_variables(find_engine(given), given)}
-        if self.image is not None:
-            variables["FLEET_IMAGE"] = self.image
+        variables.update(self.given)
         for name, value in sorted(variables.items()):
             say(f"export {name}={shlex.quote(value)}")
+
+
+def _images_in(variables: Mapping[str, str]) -> dict[str, str]:
+    return {
+        kind.variable: reference
+        for kind in KINDS
+        if (reference := variables.get(kind.variable, ""))
+    }
 
 
 def _count(plan: Plan) -> int:
     """Return how many objects the engine makes of a plan, its providers among them."""
     users = sum(len(pool.users) for pool in plan.pools)
     shared = sum(len(pool_objects(pool)) for pool in plan.pools)
-    return _PROVIDERS + shared + _OBJECTS_A_USER * users
+    door = len(door_objects(plan.door, DoorInputs(image="")))
+    return _PROVIDERS + door + shared + _OBJECTS_A_USER * users
 
 
 def _kubeconfig_of(stack: EngineStack) -> str | None:

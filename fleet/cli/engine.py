@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli.options import Context, Image, Json, Stack
+from fleet.cli.options import Context, DoorImage, Image, Json, Stack
 from fleet.cli.shell import reported
+from fleet.images.tags import given_images
 
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for runtimes.", min=1)]
 Wait = Annotated[bool, typer.Option(help="Wait until runtimes are ready.")]
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
 def up(
     stack: Stack = "dev",
     image: Image = None,
+    door_image: DoorImage = None,
     context: Context = None,
     wait: Wait = True,
     timeout: Timeout = 300,
@@ -44,13 +46,15 @@ def up(
     with reported():
         from fleet.cli import runs  # noqa: PLC0415
 
-        deployment = runs.Deployment.of(stack, context, image, verbose=verbose)
+        given = given_images(image, door_image)
+        deployment = runs.Deployment.of(stack, context, given, verbose=verbose)
         runs.up(deployment, timeout if wait else None, confirmed=yes, as_json=as_json)
 
 
 def preview(
     stack: Stack = "dev",
     image: Image = None,
+    door_image: DoorImage = None,
     context: Context = None,
     verbose: Verbose = False,
     as_json: Json = False,
@@ -62,7 +66,9 @@ def preview(
     with reported():
         from fleet.cli import runs  # noqa: PLC0415
 
-        runs.preview(runs.Deployment.of(stack, context, image, verbose=verbose), as_json=as_json)
+        given = given_images(image, door_image)
+        deployment = runs.Deployment.of(stack, context, given, verbose=verbose)
+        runs.preview(deployment, as_json=as_json)
 
 
 def destroy(
@@ -112,9 +118,10 @@ def seed(
         runs.Deployment.of(stack).make_seed(rotate=rotate, confirmed=yes)
 
 
-def env(stack: Stack = "dev", image: Image = None) -> None:
+def env(stack: Stack = "dev", image: Image = None, door_image: DoorImage = None) -> None:
     """Print shell lines after which plain `pulumi` works on the same stack."""
     with reported():
         from fleet.cli import runs  # noqa: PLC0415
 
-        runs.Deployment.of(stack, image=image).print_variables()
+        given = given_images(image, door_image)
+        runs.Deployment.of(stack, given=given).print_variables()

@@ -17,7 +17,7 @@ from fleet.cli import cloud as cli_cloud
 from fleet.cli import engine as cli_engine
 from fleet.cli import people as cli_people
 from fleet.cli import runtimes as cli_runtimes
-from fleet.cli.options import Image, Json, Stack
+from fleet.cli.options import DoorImage, Image, Json, Stack
 from fleet.cli.shell import (
     read_environment,
     reported,
@@ -27,7 +27,7 @@ from fleet.cli.shell import (
     unsealed,
 )
 from fleet.errors import InputError, Problem
-from fleet.images.tags import resolve_image
+from fleet.images.tags import DOOR, resolve_image
 from fleet.manifests.render import RenderInputs, as_stream, rendered_files, write_files
 from fleet.plan.environment import make_plan
 from fleet.stackfile.config import ExistingCluster
@@ -81,6 +81,7 @@ def render(
     out: Annotated[str, typer.Option("-o", "--out", help="Folder to write, or - to print.")],
     stack: Stack = "dev",
     image: Image = None,
+    door_image: DoorImage = None,
     with_secrets: Annotated[
         bool, typer.Option("--with-secrets", help="Secrets with their data: for a sealer, kubectl.")
     ] = False,
@@ -90,8 +91,13 @@ def render(
     with reported():
         environment = read_environment(stack)
         _need_existing(environment)
-        reference = _image(environment, image)
-        inputs = RenderInputs(image=reference, secrets=unsealed(stack), with_secrets=with_secrets)
+        config, folder = environment.config, environment.folder
+        inputs = RenderInputs(
+            image=image or resolve_image(config, folder),
+            door_image=door_image or resolve_image(config, folder, DOOR),
+            secrets=unsealed(stack),
+            with_secrets=with_secrets,
+        )
         files = rendered_files(make_plan(environment), inputs)
         if out == "-":
             say(as_stream(files).rstrip("\n"))
@@ -114,10 +120,6 @@ def _need_existing(environment: Environment) -> None:
     if not isinstance(cluster, ExistingCluster):
         rule = "what this kind of cluster needs beside manifests is not rendered"
         raise InputError([Problem("cluster.kind", cluster.kind, rule, "deploy it with fleet up")])
-
-
-def _image(environment: Environment, given: str | None) -> str:
-    return given or resolve_image(environment.config, environment.folder)
 
 
 def main() -> None:

@@ -19,5 +19,8 @@ Context = Annotated[
 Image = Annotated[
     str | None, typer.Option(help="Image reference to run, instead of the stack file's.")
 ]
+DoorImage = Annotated[
+    str | None, typer.Option(help="The same for the door, instead of the stack file's.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 User = Annotated[str, typer.Argument(metavar="USER", help="A user's id.")]

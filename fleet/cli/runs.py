@@ -7,7 +7,7 @@ parts of a run (`engine.deploy`).
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from fleet.cli.ending import ending_of
 from fleet.cli.progress import watching
 from fleet.cli.shell import FAILED, say, say_json, warn
 from fleet.cluster.client import Cluster
+from fleet.cluster.door import wait_door
 from fleet.cluster.owned import RETAINED_KINDS, labels_of, owned
 from fleet.cluster.purge import purge_user
 from fleet.cluster.report import Failure, Progress, failure_lines
@@ -31,8 +32,9 @@ from fleet.engine.ownership import many_removed
 from fleet.engine.program import ROOT
 from fleet.engine.stack import EngineStack
 from fleet.errors import CHANGES, InputError, Problem
-from fleet.images.tags import resolve_image
+from fleet.images.tags import RUNTIME, resolve_image
 from fleet.names import LABEL_USER, slug
+from fleet.stackfile.door import SignInMode
 
 _LISTED = 40
 _DIFFERS = frozenset({"update", "delete"})
@@ -118,6 +120,8 @@ def _deploy(
         if outcome.error is None:
             settle(stack, cluster, plan, recovery, outcome)
         if timeout is not None:
+            if outcome.error is None:
+                failures += wait_door(cluster, plan.door, timeout, progress)
             failures += _wait(deployment, cluster, timeout, failures, progress)
         if outcome.error is None and not failures:
             purged = _purge(deployment, cluster)
@@ -174,7 +178,8 @@ def _purge(deployment: Deployment, cluster: Cluster) -> list[str]:
     """Delete the data of everybody listed; one that is gone already costs one look."""
     plan, done = deployment.plan, list[str]()
     for user in plan.purge:
-        image = deployment.image or resolve_image(deployment.environment.config, ROOT)
+        image = deployment.given.get(RUNTIME.variable)
+        image = image or resolve_image(deployment.environment.config, ROOT)
         done += purge_user(cluster, plan.environment, user, image, plan.pull_secret)
     return done
 
@@ -196,18 +201,28 @@ def _wait(
 
 def _tell(deployment: Deployment, done: _Done, *, as_json: bool) -> None:
     name = deployment.place.name
-    urls = {user.id: user.url for user in deployment.plan.users if user.active}
+    users = [user for user in deployment.plan.users if user.active]
     if as_json:
-        say_json({"environment": name, **done.as_json(), "urls": urls})
+        urls = {user.id: user.url for user in users}
+        url = deployment.plan.door.url
+        say_json({"environment": name, **done.as_json(), "url": url, "urls": urls})
     else:
-        for line in done.lines():
+        for line in [*done.lines(), *_entrance(deployment, [user.id for user in users])]:
             say(line)
-        for user, url in list(urls.items())[:_LISTED]:
-            say(f"{url}  user {user}, password: fleet password {user} -s {name}")
-        if len(urls) > _LISTED:
-            say(f"… and {len(urls) - _LISTED} more: fleet status -s {name}")
     if done.outcome.error is not None or done.failures:
         _fail(done.failures, done.outcome.error)
+
+
+def _entrance(deployment: Deployment, users: Sequence[str]) -> Iterator[str]:
+    """Yield where people sign in, and as whom."""
+    name, door = deployment.place.name, deployment.plan.door
+    yield door.url
+    if door.access.sign_in.mode is not SignInMode.PASSWORD:
+        return
+    for user in users[:_LISTED]:
+        yield f"  sign in as {user}, password: fleet password {user} -s {name}"
+    if len(users) > _LISTED:
+        yield f"  … and {len(users) - _LISTED} more: fleet status -s {name}"
 
 
 def _fail(failures: Sequence[Failure], error: str | None) -> None:
@@ -290,11 +305,13 @@ def refresh(deployment: Deployment) -> None:
 def wait(deployment: Deployment, timeout: float, *, as_json: bool) -> None:
     """Wait for every active user's runtime."""
     with watching() as progress:
-        failures = _wait(deployment, deployment.cluster(), timeout, (), progress)
+        cluster = deployment.cluster()
+        failures = wait_door(cluster, deployment.plan.door, timeout, progress)
+        failures += _wait(deployment, cluster, timeout, failures, progress)
     if as_json:
         say_json({"failures": [str(failure) for failure in failures]})
     elif not failures:
-        say(f"{deployment.place.name}: every active user's runtime is ready")
+        say(f"{deployment.place.name}: the door and all runtimes are ready, or asleep")
     if failures:
         for line in failure_lines(failures):
             warn(line)

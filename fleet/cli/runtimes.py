@@ -1,15 +1,16 @@
-"""Commands on runtimes that exist: status, open, password, logs, restart, rescue, purge-data."""
+"""Commands on runtimes that exist: status, open, password, logs, restart, sleep, rescue, purge."""
 
 from __future__ import annotations
 
 import webbrowser
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fleet.cli.options import Context, Image, Json, Stack, User
-from fleet.cli.progress import reporting
+from fleet.cli.progress import reporting, watching
 from fleet.cli.shell import (
     cluster_of,
     interactive,
@@ -31,11 +32,14 @@ from fleet.cluster.runtimes import (
     find_user,
     need_active,
     open_session,
+    put_to_sleep,
     restart,
+    wake,
 )
 from fleet.cluster.states import states
 from fleet.cluster.untrusted import one_line
-from fleet.errors import InputError, Problem
+from fleet.cluster.waiting import wait_ready
+from fleet.errors import ClusterError, InputError, Problem
 from fleet.images.tags import resolve_image
 from fleet.names import SEED_KEY
 from fleet.plan.environment import UserPlan, make_plan
@@ -57,6 +61,8 @@ def register(app: typer.Typer) -> None:
     app.command("password")(password)
     app.command("logs")(logs)
     app.command("restart")(restart_runtime)
+    app.command("suspend")(suspend)
+    app.command("resume")(resume)
     app.command("rescue")(rescue)
     app.command("purge-data", hidden=True)(purge_data)
 
@@ -82,7 +88,7 @@ def status(
     volumes: Annotated[bool, typer.Option(help="Ask for volume use too.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Show every user: state, phase, restarts, image, volume use, URL."""
+    """Show every user: state, phase, last use, next wake, restarts, volume use, URL."""
     with reported():
         environment = read_environment(stack)
         cluster = _cluster(stack, environment, context)
@@ -90,21 +96,37 @@ def status(
         if as_json:
             say_json({"users": [row.as_json() for row in rows]})
             return
-        head = ("USER", "STATE", "PHASE", "RESTARTS", "VOLUME", "IMAGE", "URL", "NOTE")
+        head = ("USER", "STATE", "PHASE", "USED", "RESTARTS", "VOLUME", "IMAGE", "URL", "NOTE")
         lines = [
             (
                 row.user,
                 row.state,
                 row.phase,
+                _ago(row.last_used),
                 str(row.restarts),
                 row.volume,
                 row.image.rpartition("/")[2],
                 row.url,
-                row.note,
+                "; ".join(filter(None, (row.note, _wakes(row.next_wake)))),
             )
             for row in rows
         ]
         say_table(head, lines)
+
+
+def _ago(stamp: str) -> str:
+    """Return how long ago something was, as a table has room for it."""
+    if not stamp:
+        return "-"
+    minutes = max(0, int((datetime.now(UTC) - datetime.fromisoformat(stamp)).total_seconds() // 60))
+    for length, unit in ((24 * 60, "d"), (60, "h")):
+        if minutes >= length:
+            return f"{minutes // length}{unit} ago"
+    return f"{minutes}m ago" if minutes else "now"
+
+
+def _wakes(stamp: str) -> str:
+    return f"wakes {datetime.fromisoformat(stamp).astimezone():%a %H:%M}" if stamp else ""
 
 
 def open_workspace(
@@ -126,7 +148,7 @@ def open_workspace(
             say_json({"user": found.id, "url": link})
             return
         say(link)
-        warn(f"user name {found.id}, password: fleet password {found.id} -s {stack}")
+        warn(f"sign in as {found.id}, password: fleet password {found.id} -s {stack}")
         if browser and interactive():
             webbrowser.open(link)
 
@@ -187,6 +209,31 @@ def restart_runtime(
             say_json({"user": user, "restarted": True})
             return
         say(f"{user}: restarted, ready")
+
+
+def suspend(user: User, stack: Stack = "dev", context: Context = None) -> None:
+    """Put a runtime to sleep now; opening it wakes it. `state: suspended` would keep it so."""
+    with reported():
+        found, environment = _one(stack, user)
+        need_active(found)
+        done = put_to_sleep(cluster_of(environment, context), found)
+        say(f"{user}: {'asleep; opening it wakes it' if done else 'was asleep already'}")
+
+
+def resume(
+    user: User, stack: Stack = "dev", context: Context = None, timeout: Timeout = 180
+) -> None:
+    """Wake a sleeping runtime and wait until it is ready."""
+    with reported():
+        found, environment = _one(stack, user)
+        need_active(found)
+        cluster = cluster_of(environment, context)
+        done = wake(cluster, found)
+        with watching() as progress:
+            failures = wait_ready(cluster, [found], timeout, progress)
+        if failures:
+            raise ClusterError("; ".join(map(str, failures)))
+        say(f"{user}: {'ready' if done else 'was awake already, ready'}")
 
 
 def rescue(

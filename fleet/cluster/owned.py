@@ -1,6 +1,7 @@
 """What an environment owns in a cluster: every object that carries its label.
 
-Claims, volumes and namespaces are owned too, but never deleted with it: they hold people's work.
+Claims, volumes and pools' namespaces are owned too, but never deleted with it: they hold people's
+work. The door's namespace holds none.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 from fleet.cluster.client import Cluster, Live
 from fleet.cluster.kinds import KINDS
-from fleet.names import LABEL_ENVIRONMENT
+from fleet.names import LABEL_ENVIRONMENT, LABEL_POOL
 
 RETAINED_KINDS = frozenset({"Namespace", "PersistentVolumeClaim", "PersistentVolume"})
 _OWNED = (
@@ -30,6 +31,7 @@ _OWNED = (
     "roles",
     "rolebindings",
     "networkpolicies",
+    "poddisruptionbudgets",
 )
 _PLURALS = {KINDS[plural].name: plural for plural in _OWNED}
 
@@ -65,6 +67,13 @@ def labels_of(item: Live) -> dict[str, str]:
 def notes_of(item: Live) -> dict[str, str]:
     """Return an object's annotations."""
     return cast("dict[str, str]", item["metadata"].get("annotations") or {})
+
+
+def is_retained(item: Live) -> bool:
+    """Return whether an object of an environment stays in the cluster when that goes."""
+    if item["kind"] == "Namespace":
+        return LABEL_POOL in labels_of(item)
+    return item["kind"] in RETAINED_KINDS
 
 
 def owned(

@@ -1,4 +1,4 @@
-"""Day-to-day work on one runtime that exists: link, password, restart.
+"""Day-to-day work on one runtime that exists: link, restart, sleep, wake.
 
 Leaves out: the states of all (`states`), logs (`logs`), how a pod is judged (`pods`).
 """
@@ -71,8 +71,11 @@ def restart(cluster: Cluster, user: UserPlan, timeout: float, report: Report) ->
     )
     if not live["deployments"]:
         raise ClusterError(f"user {user.id}: restart: not deployed: run fleet up first")
-    if not live["deployments"][0]["spec"].get("replicas", 1):
-        raise ClusterError(f"user {user.id}: restart: was scaled to 0 by hand: run fleet up")
+    if is_asleep(live["deployments"][0]):
+        raise ClusterError(
+            f"user {user.id}: restart: asleep: it starts anew when somebody opens it, or by"
+            " fleet resume"
+        )
     before = {judged.uid(pod) for pod in live["pods"]}
     for item in live["replicasets"]:
         if item["spec"].get("replicas", 1):
@@ -81,6 +84,39 @@ def restart(cluster: Cluster, user: UserPlan, timeout: float, report: Report) ->
                 "replicasets", name, user.namespace, uid=judged.uid(item), owned_first=True
             )
     _wait_restarted(cluster, user, before, timeout, report)
+
+
+def is_asleep(deployment: Live) -> bool:
+    """Return whether a Deployment asks for no pod; of an active user the door decides it."""
+    return not deployment["spec"].get("replicas", 1)
+
+
+def deployment_of(cluster: Cluster, user: UserPlan) -> Live | None:
+    """Return a user's Deployment."""
+    return cluster.get("deployments", user.name, user.namespace)
+
+
+def put_to_sleep(cluster: Cluster, user: UserPlan) -> bool:
+    """Take a user's pod away; all else stays. Returns False where it is asleep already."""
+    return _scale(cluster, user, 0)
+
+
+def wake(cluster: Cluster, user: UserPlan) -> bool:
+    """Ask for a user's pod; returns False where one is asked for already."""
+    return _scale(cluster, user, 1)
+
+
+def _scale(cluster: Cluster, user: UserPlan, replicas: int) -> bool:
+    """Do what the door does by itself: the number of pods is nobody's else while active."""
+    need_active(user)
+    deployment = deployment_of(cluster, user)
+    if deployment is None:
+        raise ClusterError(f"user {user.id}: not deployed: run fleet up first")
+    if is_asleep(deployment) == (replicas == 0):
+        return False
+    change = {"spec": {"replicas": replicas}}
+    cluster.patch("deployments", user.name, change, user.namespace)
+    return True
 
 
 def _wait_restarted(
@@ -115,7 +151,9 @@ def open_session(cluster: Cluster, user: UserPlan, scene: str | None) -> str:
     pod = live_pod(cluster, user)
     if pod is None or not judged.ready(pod):
         phase = judged.doing(pod).phase if pod else "no pod"
-        raise ClusterError(f"{failed}: the runtime is not ready ({phase}): see fleet status")
+        raise ClusterError(
+            f"{failed}: the runtime is not ready ({phase}): see fleet status, or fleet resume"
+        )
     address = f"http://127.0.0.1:{RUNTIME_PORT}/session?directory={folder}"
     script = (
         'printf \'user = "%s:%s"\' "$OPENCODE_SERVER_USERNAME" "$OPENCODE_SERVER_PASSWORD"'

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from fleet.cluster import pods as judged
 from fleet.cluster.client import Cluster, Live
+from fleet.cluster.door import last_uses
 from fleet.cluster.pods import Doing, part, parts
 from fleet.cluster.runtimes import RUNTIME
 from fleet.cluster.untrusted import one_line
@@ -21,9 +23,11 @@ from fleet.cluster.volumes import Claim, claim_name, claimed, used
 from fleet.errors import ClusterError
 from fleet.names import LABEL_ENVIRONMENT, LABEL_USER, slug
 from fleet.plan.environment import Plan, UserPlan
+from fleet.plan.people import next_wake
 
 _USER_ID = "opencode-fleet/user-id"
 _KINDS = ("deployments", "pods", "persistentvolumeclaims")
+ASLEEP = "asleep"
 _PARALLEL = 8
 # The last line of a container that failed is asked for; more than these and nobody reads them.
 _ASKED = 20
@@ -45,6 +49,10 @@ class RuntimeState:
     url: str
     note: str
     """The reason for the phase, and what else lies around."""
+    last_used: str = ""
+    """When somebody was there last, as the door noted it (ISO 8601)."""
+    next_wake: str = ""
+    """When working hours wake a sleeping runtime (ISO 8601)."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the state for `--json`."""
@@ -67,13 +75,23 @@ class _Owned:
         return held[kind]
 
 
-def states(cluster: Cluster, plan: Plan, *, volumes: bool = True) -> list[RuntimeState]:
-    """Return the state of every user, and of former users whose claims are there."""
+def states(
+    cluster: Cluster, plan: Plan, *, volumes: bool = True, now: datetime | None = None
+) -> list[RuntimeState]:
+    """Return the state of every user, and of former users whose claims are there.
+
+    `now` is what the next wake is reckoned from, this moment unless given.
+    """
     owned = _owned(cluster, plan.environment)
     use = _use(cluster, owned) if volumes else {}
     said = _last_words(cluster, owned)
+    seen, moment = last_uses(cluster, plan.door), now or datetime.now(UTC)
     rows = [
-        _row(user, owned.pop((user.namespace, slug(user.id)), _Owned()), use, said)
+        _timed(
+            _row(user, owned.pop((user.namespace, slug(user.id)), _Owned()), use, said),
+            seen.get(slug(user.id)),
+            next_wake(user.hours, moment) if user.hours else None,
+        )
         for user in plan.users
     ]
     return rows + [
@@ -121,6 +139,16 @@ def _row(
     )
 
 
+def _timed(row: RuntimeState, used: datetime | None, wakes: datetime | None) -> RuntimeState:
+    """Return a row with when the user was there last, and when it wakes by itself."""
+    wakes = wakes if row.phase == ASLEEP else None
+    return replace(row, last_used=_stamp(used), next_wake=_stamp(wakes))
+
+
+def _stamp(moment: datetime | None) -> str:
+    return "" if moment is None else moment.isoformat(timespec="seconds")
+
+
 def _doing(user: UserPlan, deployment: Live | None, pod: Live | None) -> Doing:
     """Return what a runtime does, and where that is not what the roster says."""
     if deployment is None:
@@ -128,8 +156,7 @@ def _doing(user: UserPlan, deployment: Live | None, pod: Live | None) -> Doing:
     wanted = deployment["spec"].get("replicas", 1)
     live = pod is not None and not judged.ended(pod)
     if not wanted and not live:
-        note = "was scaled to 0 by hand: run fleet up" if user.active else ""
-        return Doing(phase="no pod" if user.active else "-", note=note)
+        return Doing(phase=ASLEEP if user.active else "-")
     doing = (
         judged.doing(pod) if pod is not None else Doing(phase="no pod", note=_no_pod(deployment))
     )

@@ -247,7 +247,7 @@ class _Wait:
         try:
             listed = _Listed(self.cluster, list(self._waiting.values()))
             for user in list(self._waiting.values()):
-                if _ready(listed.deployment(user)):
+                if has_its_pods(listed.deployment(user)):
                     del self._waiting[user.id]
             reasons = self._reasons(listed, last=last) if self._waiting else {}
         except ClusterError:
@@ -355,8 +355,11 @@ def _key(user: UserPlan) -> Key:
     return (user.namespace, slug(user.id))
 
 
-def _ready(deployment: Live | None) -> bool:
-    """Return whether a Deployment has exactly the pods it asks for, of its present template."""
+def has_its_pods(deployment: Live | None) -> bool:
+    """Return whether a Deployment has exactly the pods it asks for, of its present template.
+
+    One that is asleep asks for none.
+    """
     if deployment is None:
         return False
     status: dict[str, Any] = deployment.get("status") or {}

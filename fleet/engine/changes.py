@@ -15,7 +15,15 @@ from typing import Any
 from fleet.cluster.report import named
 from fleet.engine.events import Inputs, Step, owner_of, part, place_of
 from fleet.engine.restarts import Topics, changed_topics, reason, topics_of
-from fleet.engine.shared_changes import GONE, MADE, REPLACED, environment_line, pool_lines, verb
+from fleet.engine.shared_changes import (
+    GONE,
+    MADE,
+    REPLACED,
+    door_lines,
+    environment_line,
+    pool_lines,
+    verb,
+)
 from fleet.errors import shown
 from fleet.names import DISPLAY_NAME, PREFIX
 
@@ -148,6 +156,7 @@ def find_changes(
     users: dict[str, list[Step]] = {}
     pools: dict[str, list[Step]] = {}
     rest: list[Step] = []
+    door: list[Step] = []
     for step in known:
         owner = owner_of(step)
         if step.op in _NOTHING:
@@ -156,6 +165,8 @@ def find_changes(
             users.setdefault(owner.user, []).append(step)
         elif owner.pool is not None:
             pools.setdefault(owner.pool, []).append(step)
+        elif owner.door:
+            door.append(step)
         else:
             rest.append(step)
     purged = purge or {}
@@ -169,7 +180,10 @@ def find_changes(
             for pool, mine in sorted(pools.items())
             if (lines := tuple(pool_lines(mine)))
         ),
-        environment=tuple(dict.fromkeys(line for step in rest if (line := environment_line(step)))),
+        environment=(
+            *dict.fromkeys(line for step in rest if (line := environment_line(step))),
+            *door_lines(door),
+        ),
         retained=tuple(sorted(name for step in known if (name := _retained(step, purged)))),
     )
 

@@ -14,8 +14,8 @@ from typing import Any
 from pulumi.automation.events import EngineEvent
 
 from fleet.cluster.client import Cluster, Live
-from fleet.cluster.owned import RETAINED_KINDS, Key, owned
-from fleet.cluster.runtimes import restart
+from fleet.cluster.owned import Key, is_retained, owned
+from fleet.cluster.runtimes import deployment_of, is_asleep, restart
 from fleet.engine.claims import claim_problems
 from fleet.engine.drift import Drift, find_drift
 from fleet.engine.ownership import identities, refuse_foreign
@@ -26,7 +26,7 @@ from fleet.engine.state import NOTHING, State
 from fleet.engine.surroundings import absent, growth_problems, refuse_taken_hosts
 from fleet.errors import InputError
 from fleet.names import slug
-from fleet.plan.environment import Plan
+from fleet.plan.environment import Plan, UserPlan
 
 Listener = Callable[[EngineEvent], None]
 _RESTART_SECONDS = 180.0
@@ -139,9 +139,15 @@ def settle(
     outcome.taken_over = [str(key) for key in recovery.unknown if key not in set(gone)]
     changed = changed_secrets(cluster, recovery.secrets)
     for user in plan.users:
-        if user.active and slug(user.id) in changed:
+        if user.active and slug(user.id) in changed and _is_awake(cluster, user):
             restart(cluster, user, _RESTART_SECONDS, _report_nothing)
             outcome.restarted.append(user.id)
+
+
+def _is_awake(cluster: Cluster, user: UserPlan) -> bool:
+    """Return whether a runtime may have read its Secret; one that sleeps reads it when it wakes."""
+    deployment = deployment_of(cluster, user)
+    return deployment is not None and not is_asleep(deployment)
 
 
 def destroy(
@@ -164,7 +170,7 @@ def destroy(
 
 def retained(live: Mapping[Key, Live]) -> list[str]:
     """Return what a `destroy` leaves in the cluster."""
-    return sorted(str(key) for key in live if key.kind in RETAINED_KINDS)
+    return sorted(str(key) for key, item in live.items() if is_retained(item))
 
 
 _NAMED = 3

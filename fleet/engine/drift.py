@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from fleet.cluster.client import Live
-from fleet.cluster.owned import RETAINED_KINDS, Key
+from fleet.cluster.owned import Key, is_retained
 from fleet.engine.state import Recorded, State, is_secret
 
 # Of a claim's spec only its size may change; what a claim was bound with stays as it is.
@@ -54,7 +54,7 @@ def find_drift(environment: str, state: State, live: Mapping[Key, Live]) -> Drif
         unknown=tuple(
             key
             for key, item in here.items()
-            if key not in known and key.kind not in RETAINED_KINDS and not _controlled(item)
+            if key not in known and not is_retained(item) and not _controlled(item)
         ),
         leaving=tuple(key for key, item in live.items() if _leaves(item)),
     )

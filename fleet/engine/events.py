@@ -13,12 +13,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
 from fleet.manifests.user import USER_ID
-from fleet.names import LABEL_POOL, LABEL_USER
+from fleet.names import DOOR, LABEL_POOL, LABEL_USER
 
 if TYPE_CHECKING:
     from pulumi.automation.events import EngineEvent, StepEventMetadata, StepEventStateMetadata
 
 Inputs = Mapping[str, Any]
+_NAME = "app.kubernetes.io/name"
 
 
 class Phase(StrEnum):
@@ -72,6 +73,8 @@ class Owner:
 
     user: str | None
     pool: str | None
+    door: bool = False
+    """Whether it is one of the door's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,7 +154,8 @@ def owner_of(step: Step) -> Owner:
     user = annotations.get(USER_ID, labels.get(LABEL_USER))
     if LABEL_USER not in labels:
         user = None
-    return Owner(user=_text(user), pool=_text(labels.get(LABEL_POOL)))
+    door = LABEL_POOL not in labels and labels.get(_NAME) == DOOR
+    return Owner(user=_text(user), pool=_text(labels.get(LABEL_POOL)), door=door)
 
 
 def place_of(inputs: Inputs) -> str:

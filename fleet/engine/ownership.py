@@ -1,8 +1,8 @@
 """Whose an environment's objects in a cluster are, before a run touches anything.
 
-Two environments of one name would delete each other's objects: a pool's namespace says which seed
-its environment has. A file that lost its users would delete everybody's. Leaves out: making the
-seed (`seed`), asking (`cli.runs`).
+Two environments of one name would delete each other's objects: each of their namespaces says which
+seed its environment has. A file that lost its users would delete everybody's. Leaves out: making
+the seed (`seed`), asking (`cli.runs`).
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def refuse_foreign(
                 f" {f'gives {identity}' if identity else 'is missing'}: use the stack file that it"
                 " was made with, or give this environment another name"
             )
-    for pool in plan.pools:
-        if Key("Namespace", "", pool.namespace) not in live:
-            _refuse_unlabelled(cluster, pool.namespace)
+    for namespace in (plan.door.namespace, *(pool.namespace for pool in plan.pools)):
+        if Key("Namespace", "", namespace) not in live:
+            _refuse_unlabelled(cluster, namespace)
     if identity is not None and not live:
         _refuse_renamed(cluster, plan.environment, identity)
 

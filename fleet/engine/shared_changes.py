@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from fleet.engine.events import Step, part, place_of
 from fleet.errors import shown
+from fleet.names import DOOR
 
 GONE = frozenset({"delete", "delete-replaced", "discard-replaced"})
 MADE = frozenset({"create", "create-replacement", "import", "import-replacement"})
@@ -20,10 +21,14 @@ _POOL_WORDS = {
     "ResourceQuota": "quota",
     "LimitRange": "limits of other pods",
     "ServiceAccount": "agent-control",
-    "Role": "agent-control",
-    "RoleBinding": "agent-control",
     "PersistentVolumeClaim": "shared claim",
     "PersistentVolume": "shared volume",
+}
+_RIGHTS = frozenset({"Role", "RoleBinding"})
+_DOOR_WORDS = {
+    "Ingress": "route",
+    "HTTPRoute": "route",
+    "NetworkPolicy": "door's network rules",
 }
 _CONTENT_NAME = re.compile(r"(?P<kind>scene|managed)-(?P<name>.+)-[0-9a-f]{10}")
 
@@ -55,6 +60,8 @@ def _shared_word(step: Step) -> str:
     if content is not None:
         scene = content["kind"] == "scene"
         return f"scene {content['name']}" if scene else "managed configuration"
+    if step.kind in _RIGHTS:
+        return "door's rights" if name == DOOR else "agent-control"
     return _POOL_WORDS.get(step.kind, f"{step.kind} {name}")
 
 
@@ -65,6 +72,25 @@ def _quota_lines(step: Step) -> Iterator[str]:
         yield f"quota {key} {shown(was.get(key, 'none'))} → {shown(will.get(key, 'none'))}"
     if not changed:
         yield "quota's labels changed"
+
+
+def door_lines(steps: Sequence[Step]) -> Iterator[str]:
+    """Yield what happens to an environment's door: its routes, its network rules, all else."""
+    ops: dict[str, set[str]] = {}
+    restarts = False
+    for step in steps:
+        if step.kind == "Deployment" and step.op == "update":
+            was, will = part(step.old or {}, "spec"), part(step.new or {}, "spec")
+            restarts = was.get("template") != will.get("template")
+        word = _DOOR_WORDS.get(step.kind, "door")
+        ops.setdefault(word, set()).add("update" if step.kind == "ConfigMap" else step.op)
+    made = any(step.kind == "Namespace" and step.op in MADE for step in steps)
+    if made:
+        yield "door added"
+        return
+    for word, happened in sorted(ops.items()):
+        restarted = " and restarts, one pod after the other" if word == "door" and restarts else ""
+        yield f"{word} {verb(happened)}{restarted}"
 
 
 def verb(ops: Collection[str]) -> str:

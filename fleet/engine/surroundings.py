@@ -71,18 +71,16 @@ def _references(plan: Plan, live: Mapping[Key, Live]) -> Iterator[Reference]:
 
 
 def _secrets(plan: Plan, live: Mapping[Key, Live]) -> Iterator[Reference]:
-    """Yield Secrets in namespaces that are there; in others nobody could have put one yet."""
-    access = plan.access
-    own = access.tls is TlsMode.SECRET and access.tls_secret_name is not None
-    for pool in plan.pools:
-        if Key("Namespace", "", pool.namespace) not in live:
-            continue
-        if own:
-            name = str(access.tls_secret_name)
-            yield Reference("access.tlsSecretName", "secrets", name, pool.namespace)
-        if plan.pull_secret not in {None, PULL_SECRET}:
-            name = str(plan.pull_secret)
-            yield Reference("image.pullSecret", "secrets", name, pool.namespace)
+    """Yield the Secrets that an operator puts into the environment's namespaces."""
+    access, door = plan.access, plan.door.namespace
+    if access.tls is TlsMode.SECRET and access.tls_secret_name is not None:
+        # Before the first run there is no namespace to put it in; the line says which one.
+        yield Reference("access.tlsSecretName", "secrets", access.tls_secret_name, door)
+    if plan.pull_secret in {None, PULL_SECRET}:
+        return
+    for namespace in (door, *(pool.namespace for pool in plan.pools)):
+        if Key("Namespace", "", namespace) in live:
+            yield Reference("image.pullSecret", "secrets", str(plan.pull_secret), namespace)
 
 
 def _there(cluster: Cluster, item: Reference) -> bool:
@@ -139,7 +137,7 @@ def _cannot_grow(cluster: Cluster, name: str) -> bool:
 
 def refuse_taken_hosts(cluster: Cluster, plan: Plan) -> None:
     """Raise ClusterError when a host of this environment leads to somebody else's workspace."""
-    wanted = [user.host for user in plan.users]
+    wanted = [plan.access.domain, *(user.host for user in plan.users)]
     try:
         routes = cluster.list_all(["ingresses", "httproutes"])
     except RefusedError as refusal:
@@ -153,7 +151,11 @@ def refuse_taken_hosts(cluster: Cluster, plan: Plan) -> None:
 
 
 def _refuse_taken(item: Live, wanted: Sequence[str]) -> None:
-    taken = next((host for host in wanted if any(_covers(of, host) for of in _hosts(item))), None)
+    domain, *users = wanted
+    hosts = list(_hosts(item))
+    # A rule for the very name of the front page goes before another's wildcard.
+    taken = domain if domain in hosts else None
+    taken = taken or next((host for host in users if any(_covers(of, host) for of in hosts)), None)
     if taken is None:
         return
     metadata = item["metadata"]

@@ -1,4 +1,4 @@
-"""Building the runtime image with the Docker daemon, for deployments without the Pulumi CLI.
+"""Building an image with the Docker daemon, for deployments without the Pulumi CLI.
 
 An image whose source tag exists is not built again. The Pulumi program builds the same image with
 the same tags through its own providers (`components.image`).
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fleet import __version__
 from fleet.errors import ClusterError
-from fleet.images.tags import ImageTags, build_args, image_tags
+from fleet.images.tags import RUNTIME, ImageKind, ImageTags, image_tags
 from fleet.stackfile.image import Image
 
 LABEL = "opencode-fleet.image"
@@ -77,28 +77,39 @@ def _has_buildkit(docker: Docker) -> bool:
     return version.partition(".")[0].isdigit() and int(version.partition(".")[0]) < _BUILDX_SINCE
 
 
-def build(
-    docker: Docker, image: Image, context: Path, *, base: str | None, network: str | None
-) -> tuple[ImageTags, bool]:
-    """Build the runtime image unless its source tag exists; return its tags and whether it built.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildOptions:
+    """What a machine's own circumstances ask of a build."""
 
-    `base` stands in for the configured base where that cannot be pulled; such an image is labelled
-    so and never pushed.
-    """
-    tags = image_tags(image, context, __version__)
+    base: str | None = None
+    """Stands in for the configured base where that cannot be pulled; such an image is labelled so
+    and never pushed."""
+    network: str | None = None
+    """As in `docker build --network`."""
+
+
+def build(
+    docker: Docker,
+    image: Image,
+    context: Path,
+    options: BuildOptions,
+    kind: ImageKind = RUNTIME,
+) -> tuple[ImageTags, bool]:
+    """Build an image unless its source tag exists; return its tags and whether it built."""
+    tags = image_tags(image, context, __version__, kind)
     reference = f"{image.repository}:{tags.source}"
     if docker.has(reference):
         return tags, False
-    args = build_args(image)
-    if base is not None and base != args["BASE_IMAGE"]:
-        args["BASE_IMAGE"] = base
-    command = ["build", f"--label={LABEL}=runtime"]
+    args = kind.arguments(image)
+    if options.base is not None:
+        args["BASE_IMAGE"] = options.base
+    command = ["build", f"--label={LABEL}={kind.name}"]
     command += [f"--platform={image.platforms[0]}", "--progress=plain"] if docker.buildkit else []
     command += [f"--label={LABEL}.base={args['BASE_IMAGE']}"]
     command += [part for key, value in args.items() for part in ("--build-arg", f"{key}={value}")]
     names = [f"{image.repository}:{tag}" for tag in (tags.source, tags.lock, tags.version)]
     command += [part for name in names for part in ("--tag", name)]
-    command += [f"--network={network}"] if network else []
+    command += [f"--network={options.network}"] if options.network else []
     reply = docker.run(*command, str(context))
     if reply.returncode != 0:
         tail = "\n".join((reply.stdout + reply.stderr).strip().splitlines()[-_TAIL:])
@@ -109,7 +120,7 @@ def build(
 
 
 def push(docker: Docker, image: Image, tags: ImageTags) -> str:
-    """Push an image under its three tags and return the reference runtimes use."""
+    """Push an image under its three tags and return the reference pods use."""
     reference = f"{image.repository}:{tags.source}"
     if base_label(docker, reference) != image.base_image:
         raise ClusterError(
@@ -133,12 +144,14 @@ def base_label(docker: Docker, reference: str) -> str | None:
     return labels.get(f"{LABEL}.base")
 
 
-def prune(docker: Docker, image: Image, keep: Sequence[str]) -> list[str]:
+def prune(
+    docker: Docker, image: Image, keep: Sequence[str], kind: ImageKind = RUNTIME
+) -> list[str]:
     """Remove this project's images but those tagged `keep`, and their build cache; return names."""
     pattern = f"reference={image.repository}:*"
     listing = docker.run("image", "ls", "--filter", pattern, "--format", "{{.Repository}}:{{.Tag}}")
     names = [name for name in listing.stdout.split() if name.rpartition(":")[2] not in keep]
     removed = [name for name in names if docker.run("image", "rm", name).returncode == 0]
-    docker.run("image", "prune", "--force", "--filter", f"label={LABEL}=runtime")
+    docker.run("image", "prune", "--force", "--filter", f"label={LABEL}={kind.name}")
     docker.run("builder", "prune", "--force", "--filter", "unused-for=24h")
     return removed

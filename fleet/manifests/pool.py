@@ -1,4 +1,4 @@
-"""The objects of a pool: its namespace, limits, scenes, managed config, agent-control.
+"""The objects of a pool: its namespace, limits, scenes, managed config, who may do what in it.
 
 Leaves out: network rules (`policies`), the users' objects (`user`).
 """
@@ -20,7 +20,14 @@ from fleet.manifests.types import (
     ServiceAccount,
     Spec,
 )
-from fleet.names import IDENTITY, RETAIN, pool_labels, shared_volume_name
+from fleet.names import (
+    DOOR,
+    IDENTITY,
+    RETAIN,
+    door_namespace,
+    pool_labels,
+    shared_volume_name,
+)
 from fleet.plan.environment import PoolPlan, SceneConfigMap
 from fleet.stackfile.config import MAX_USERS_A_POOL
 from fleet.stackfile.scene_names import config_map_key
@@ -46,6 +53,7 @@ def pool_objects(pool: PoolPlan, identity: Input | None = None) -> list[Manifest
         *(scene_config_map(pool, part) for scene in pool.scenes for part in scene.config_maps),
         *network_policies(pool),
         *agent_control(pool),
+        *door_rights(pool),
     ]
     if pool.shared is not None:
         objects.extend(shared_storage(pool, pool.shared))
@@ -79,7 +87,7 @@ def namespace(pool: PoolPlan, identity: Input | None = None) -> Manifest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SharedSecret:
-    """A Secret that every pool has a copy of: pods and Ingresses reach those beside them alone."""
+    """A Secret that namespaces have copies of: pods and Ingresses reach those beside them alone."""
 
     name: str
     type: str
@@ -208,6 +216,35 @@ def agent_control(pool: PoolPlan) -> list[Manifest]:
         ],
     }
     return [account, role, binding]
+
+
+def door_rights(pool: PoolPlan) -> list[Manifest]:
+    """Return what the door may do among a pool's objects: look, and scale; read no Secret."""
+    looks = ["get", "list", "watch"]
+    role: Role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": _metadata(pool, DOOR),
+        "rules": [
+            {"apiGroups": [""], "resources": ["pods"], "verbs": looks},
+            {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": looks},
+            {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["patch"]},
+        ],
+    }
+    binding: RoleBinding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": _metadata(pool, DOOR),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": DOOR},
+        "subjects": [
+            {
+                "kind": "ServiceAccount",
+                "name": DOOR,
+                "namespace": door_namespace(pool.environment),
+            }
+        ],
+    }
+    return [role, binding]
 
 
 def shared_storage(pool: PoolPlan, shared: SharedClaim) -> list[Manifest]:

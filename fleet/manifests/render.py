@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fleet.errors import InputError, Problem
+from fleet.manifests.door import DoorInputs, door_objects
 from fleet.manifests.pool import pool_objects
 from fleet.manifests.runtime import RuntimeInputs
 from fleet.manifests.types import Manifest
 from fleet.manifests.user import secret_text, user_objects
 from fleet.manifests.yaml_block import documents
 from fleet.names import API_KEY_KEY, PASSWORD_KEY, SEED_KEY
+from fleet.plan.door import SEED_SECRET
 from fleet.plan.environment import Plan, UserPlan, fingerprint
 from fleet.plan.passwords import identity_of, user_password
 from fleet.stackfile.config import TlsMode
@@ -31,6 +33,7 @@ class RenderInputs:
     """What rendered files take from outside the plan."""
 
     image: str
+    door_image: str
     secrets: Mapping[str, str] = field(repr=False)
     """The stack file's secrets in clear, by their keys; empty where none is sealed."""
     with_secrets: bool = False
@@ -52,13 +55,29 @@ def rendered_files(plan: Plan, inputs: RenderInputs) -> dict[str, list[Manifest]
     if seed is None and inputs.with_secrets:
         raise InputError([missing_seed()])
     identity = identity_of(seed) if seed is not None else None
-    files: dict[str, list[Manifest]] = {}
+    files: dict[str, list[Manifest]] = {
+        f"{plan.door.namespace}.yaml": door_objects(plan.door, _of_door(plan, identity, inputs))
+    }
     for pool in plan.pools:
         files[f"{pool.namespace}.yaml"] = pool_objects(pool, identity)
         for user in pool.users:
             name = f"{pool.namespace}-{user.name}.yaml"
-            files[name] = user_objects(user, plan.access, _of_user(plan, user, inputs))
+            files[name] = user_objects(user, _of_user(plan, user, inputs))
     return files
+
+
+def _of_door(plan: Plan, identity: str | None, inputs: RenderInputs) -> DoorInputs:
+    texts = {file: inputs.secrets[key] for file, key in plan.door.secrets if key in inputs.secrets}
+    if (seed := inputs.secrets.get(SEED_KEY)) is not None:
+        texts[SEED_SECRET] = seed
+    data = {file: secret_text(text) for file, text in sorted(texts.items())}
+    return DoorInputs(
+        image=inputs.door_image,
+        pull_secret=plan.pull_secret,
+        identity=identity,
+        secret_data=data if inputs.with_secrets else None,
+        secrets_fingerprint=fingerprint(*map(str, sorted(texts.items()))) if texts else "",
+    )
 
 
 def _of_user(plan: Plan, user: UserPlan, inputs: RenderInputs) -> RuntimeInputs:

@@ -23,25 +23,34 @@ from fleet.manifests.types import (
     VolumeMount,
 )
 from fleet.names import (
+    ADMIN,
     API_KEY_FINGERPRINT,
     API_KEY_KEY,
     DISPLAY_NAME,
+    HOURS,
+    LOGIN,
     PASSWORD_FINGERPRINT,
     PASSWORD_KEY,
+    PASSWORD_VERSION,
     PROFILE,
+    SCENES,
+    STATE,
+    SUSPEND_AFTER,
     USER_ID,
     user_labels,
     user_selector,
 )
 from fleet.plan.environment import SceneConfigMap, ScenePlan, UserPlan
 from fleet.plan.opencode import API_KEY_VARIABLE
+from fleet.plan.people import as_json
 from fleet.stackfile.scene_names import config_map_key
 
 RUNTIME_UID = 10001
 _RUNS = 0o755
 _SHARED: Volume = {"name": "shared", "persistentVolumeClaim": {"claimName": SHARED_CLAIM}}
 HOME = "/home/opencode"
-_CONTAINER_SECURITY: dict[str, Any] = {
+_FORCED = "pulumi.com/patchForce"
+CONTAINER_SECURITY: dict[str, Any] = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
     "privileged": False,
@@ -65,7 +74,10 @@ class RuntimeInputs:
 
 
 def deployment(user: UserPlan, inputs: RuntimeInputs) -> Deployment:
-    """Return the user's Deployment; a suspended user has no pod and keeps all else."""
+    """Return the user's Deployment; a suspended user has no pod and keeps all else.
+
+    How many pods an active user has, the door decides: it puts runtimes to sleep and wakes them.
+    """
     mounts = _mounts(user)
     manifest: Deployment = {
         "apiVersion": "apps/v1",
@@ -77,7 +89,6 @@ def deployment(user: UserPlan, inputs: RuntimeInputs) -> Deployment:
             "annotations": _annotations(user),
         },
         "spec": {
-            "replicas": 1 if user.active else 0,
             "revisionHistoryLimit": 2,
             "progressDeadlineSeconds": 600,
             # OpenCode's database takes one writer: the old pod is gone before the new one starts.
@@ -110,14 +121,31 @@ def deployment(user: UserPlan, inputs: RuntimeInputs) -> Deployment:
             },
         },
     }
+    if not user.active:
+        manifest["spec"]["replicas"] = 0
     if inputs.pull_secret is not None:
         manifest["spec"]["template"]["spec"]["imagePullSecrets"] = [{"name": inputs.pull_secret}]
     return manifest
 
 
 def _annotations(user: UserPlan) -> dict[str, str]:
-    annotations = {USER_ID: user.id, PROFILE: user.profile_name}
-    return annotations | ({DISPLAY_NAME: user.display_name} if user.display_name else {})
+    """Return what the door is to know of the user; nobody restarts for it."""
+    scenes = [(scene.id, scene.title, scene.description) for scene in user.scenes]
+    noted: dict[str, str | None] = {
+        USER_ID: user.id,
+        PROFILE: user.profile_name,
+        DISPLAY_NAME: user.display_name,
+        LOGIN: user.login,
+        ADMIN: "true" if user.admin else None,
+        SCENES: as_json(scenes),
+        STATE: "active" if user.active else "suspended",
+        PASSWORD_VERSION: str(user.password_version),
+        SUSPEND_AFTER: None if user.suspend_after is None else str(user.suspend_after),
+        HOURS: user.hours,
+    }
+    annotations = {key: text for key, text in noted.items() if text is not None}
+    # The door's scaling owns the field in the cluster; the stack file has the last word.
+    return annotations if user.active else {**annotations, _FORCED: "true"}
 
 
 def _init_container(user: UserPlan, image: Input, mounts: list[VolumeMount]) -> Container:
@@ -131,7 +159,7 @@ def _init_container(user: UserPlan, image: Input, mounts: list[VolumeMount]) -> 
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "env": [{"name": "FLEET_SCENES", "value": " ".join(scene.id for scene in user.scenes)}],
         "resources": _resources(user),
-        "securityContext": _CONTAINER_SECURITY,
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [mount for mount in mounts if not _is_scene(mount)],
     }
 
@@ -154,7 +182,7 @@ def _container(user: UserPlan, image: Input, mounts: list[VolumeMount]) -> Conta
         # An npm install blocks the event loop for a minute and more; that is no reason to kill.
         "livenessProbe": _probe(period=30, timeout=10, failures=6),
         "resources": _resources(user),
-        "securityContext": _CONTAINER_SECURITY,
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": mounts,
     }
 

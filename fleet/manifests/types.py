@@ -147,7 +147,7 @@ class PodTemplate(TypedDict):
 class DeploymentSpec(TypedDict):
     """apps/v1 DeploymentSpec."""
 
-    replicas: int
+    replicas: NotRequired[int]
     revisionHistoryLimit: int
     progressDeadlineSeconds: int
     strategy: dict[str, str]

@@ -16,7 +16,9 @@ from fleet.names import (
     namespace_name,
     user_object_name,
 )
+from fleet.plan.door import DoorPlan, door_plan, origin
 from fleet.plan.opencode import managed_config
+from fleet.plan.people import sleeps, titled
 from fleet.stackfile.config import (
     Access,
     ExistingCluster,
@@ -24,7 +26,6 @@ from fleet.stackfile.config import (
     Profile,
     Quota,
     StackConfig,
-    TlsMode,
     User,
     UserState,
 )
@@ -47,6 +48,8 @@ class ScenePlan:
     """A scene as a pool mounts it: immutable ConfigMaps, or a folder on the shared claim."""
 
     id: str
+    title: str
+    description: str
     config_maps: tuple[SceneConfigMap, ...] = ()
     nas_path: str | None = None
 
@@ -61,6 +64,9 @@ class UserPlan:
     pool: str
     namespace: str
     display_name: str | None
+    login: str | None
+    """What a provider calls the user, where that is not the id."""
+    admin: bool
     host: str
     url: str
     active: bool
@@ -73,6 +79,10 @@ class UserPlan:
     password_version: int
     api_key: str | None
     """Top-level secret key of the model API key, when this user has one."""
+    suspend_after: int | None
+    """Seconds without use after which the runtime sleeps."""
+    hours: str | None
+    """Working hours, as JSON."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +99,6 @@ class PoolPlan:
     shared: SharedClaim | None
     quota: Quota
     network: Network
-    access: Access
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,9 +107,12 @@ class Plan:
 
     environment: str
     pools: tuple[PoolPlan, ...]
+    door: DoorPlan
     purge: tuple[str, ...]
     access: Access
     pull_secret: str | None
+    has_door: bool = True
+    """Whether the door's objects are part of it: a pool's stack has none of them."""
 
     @property
     def users(self) -> tuple[UserPlan, ...]:
@@ -112,9 +124,12 @@ def make_plan(environment: Environment) -> Plan:
     """Decide everything about an environment."""
     config = environment.config
     used = {user.pool for user in config.users} | set(config.pools)
+    pools = tuple(_pool(environment, name) for name in sorted(used))
+    hosts = {pool.namespace: tuple(user.host for user in pool.users) for pool in pools}
     return Plan(
         environment=environment.name,
-        pools=tuple(_pool(environment, name) for name in sorted(used)),
+        pools=pools,
+        door=door_plan(environment.name, config, hosts),
         purge=config.purge,
         access=config.access,
         pull_secret=_pull_secret(config),
@@ -152,18 +167,20 @@ def _pool(environment: Environment, name: str) -> PoolPlan:
         shared=config.storage.shared,
         quota=pool.quota if pool else Quota(),
         network=config.network,
-        access=config.access,
     )
 
 
 def _scene(environment: Environment, scene_id: str) -> ScenePlan:
     scene = environment.config.scenes[scene_id]
-    if scene.nas_path is not None:
-        return ScenePlan(id=scene_id, nas_path=scene.nas_path)
-    content = environment.scenes[scene_id]
+    content = environment.scenes[scene_id] if scene.nas_path is None else None
+    title, description = titled(scene_id, scene, content)
+    if content is None:
+        return ScenePlan(id=scene_id, title=title, description=description, nas_path=scene.nas_path)
     executable = frozenset(content.executable)
     return ScenePlan(
         id=scene_id,
+        title=title,
+        description=description,
         config_maps=tuple(
             SceneConfigMap(
                 name=content_name("scene", scene_id, content.digest_of(part)),
@@ -187,6 +204,7 @@ def _user(
     if profile is None:  # the rules refuse it before a plan is made
         raise LookupError(user.profile)
     host = host_name(user.id, config.access.domain)
+    suspend_after, hours = sleeps(config, user)
     return UserPlan(
         id=user.id,
         name=user_object_name(user.id),
@@ -194,8 +212,10 @@ def _user(
         pool=user.pool,
         namespace=namespace_name(environment.name, user.pool),
         display_name=user.display_name,
+        login=user.login,
+        admin=user.admin,
         host=host,
-        url=_url(config.access, host),
+        url=origin(config.access, host),
         active=user.state is UserState.ACTIVE,
         profile_name=user.profile,
         profile=profile,
@@ -205,12 +225,9 @@ def _user(
         managed_config=managed,
         password_version=user.password_version,
         api_key=api_key,
+        suspend_after=suspend_after,
+        hours=hours,
     )
-
-
-def _url(access: Access, host: str) -> str:
-    scheme = "http" if access.tls is TlsMode.NONE else "https"
-    return f"{scheme}://{host}" + (f":{access.port}" if access.port else "")
 
 
 def _api_key(user: User, environment: Environment) -> str | None:

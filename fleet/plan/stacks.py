@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 
 from fleet.errors import InputError, Problem
 from fleet.plan.environment import Plan, PoolPlan, ScenePlan, UserPlan
-from fleet.stackfile.config import ExistingCluster, StackConfig, StacksPer, TlsMode
+from fleet.stackfile.config import ExistingCluster, StackConfig, StacksPer
 from fleet.stackfile.image import Image, ImageMode
 
 _SEPARATOR = "."
@@ -45,7 +45,8 @@ class Part:
         """Return what of the plan is this stack's; an unknown pool has none of it."""
         if not self.divided:
             return plan
-        return replace(plan, pools=tuple(pool for pool in plan.pools if pool.name == self.pool))
+        pools = tuple(pool for pool in plan.pools if pool.name == self.pool)
+        return replace(plan, pools=pools, has_door=self.pool is None)
 
 
 def stack_name(environment: str, pool: str) -> str:
@@ -81,8 +82,7 @@ def part_named(stack: str, config: StackConfig, plan: Plan) -> Part:
 
 def takes_from_base(config: StackConfig, image: Image) -> bool:
     """Return whether pools need something that only the base stack knows."""
-    made = config.access.tls is TlsMode.SELF_SIGNED
-    return must_look_up(image) or made or not isinstance(config.cluster, ExistingCluster)
+    return must_look_up(image) or not isinstance(config.cluster, ExistingCluster)
 
 
 def must_look_up(image: Image) -> bool:
@@ -98,7 +98,8 @@ def digest(plan: Plan, facts: Iterable[str]) -> str:
     text = hashlib.sha256()
     for fact in facts:
         text.update(f"{fact}\0".encode())
-    for item in (plan.access, plan.pull_secret, *map(_pool, plan.pools)):
+    door = plan.door if plan.has_door else None
+    for item in (door, plan.access, plan.pull_secret, *map(_pool, plan.pools)):
         text.update(f"{item!r}\0".encode())
     return text.hexdigest()[:32]
 
@@ -116,5 +117,6 @@ def _user(user: UserPlan) -> tuple[object, ...]:
 
 
 def _scene(scene: ScenePlan) -> tuple[object, ...]:
-    # The names of a scene's objects stand for its content.
-    return (scene.id, scene.nas_path, *(part.name for part in scene.config_maps))
+    # The names of a scene's objects stand for their content.
+    names = tuple(part.name for part in scene.config_maps)
+    return (scene.id, names, scene.nas_path, scene.title, scene.description)

@@ -28,7 +28,7 @@ def access_problems(config: StackConfig) -> Iterator[Problem]:
             "access.tls",
             "none",
             "passwords would cross the network in clear; only *.localhost may go without TLS",
-            "use tls: certManager, secret or selfSigned",
+            "use tls: certManager, secret or selfSigned, or front where a proxy before it has TLS",
         )
     yield from _needs(access)
     longest = max((len(host_name(user.id, access.domain)) for user in config.users), default=0)
@@ -52,6 +52,9 @@ def _needs(access: Access) -> Iterator[Problem]:
         ),
         ("gateway", access.gateway, access.route is RouteKind.HTTP_ROUTE, "route: httpRoute"),
     )
+    if access.challenge is not None and access.tls is not TlsMode.CERT_MANAGER:
+        rule = "it only counts with tls: certManager"
+        yield Problem("access.challenge", access.challenge, rule, "remove it or change the mode")
     for key, value, needed, why in needs:
         if needed and value is None:
             yield Problem(f"access.{key}", "missing", f"{why} needs it", f"add access.{key}")
@@ -60,7 +63,7 @@ def _needs(access: Access) -> Iterator[Problem]:
             yield Problem(
                 f"access.{key}", text, f"it only counts with {why}", "remove it or change the mode"
             )
-    if access.tls is not TlsMode.NONE:
+    if access.tls not in (TlsMode.NONE, TlsMode.FRONT):
         by_gateway = access.tls is TlsMode.GATEWAY
         if by_gateway != (access.route is RouteKind.HTTP_ROUTE):
             rule = "the Gateway's listener holds the certificate of HTTPRoutes, and of nothing else"
@@ -174,6 +177,11 @@ def _references(config: StackConfig) -> Iterator[tuple[str, str, bool]]:
             yield f"users[{index}].apiKey", user.api_key, True
     if config.model is not None:
         yield "model.apiKey", config.model.api_key, False
+    oidc = config.access.sign_in.oidc
+    if oidc is not None:
+        yield "access.signIn.oidc.clientSecret", oidc.client_secret, True
+    for index, token in enumerate(config.agent_control.tokens):
+        yield f"agentControl.tokens[{index}].secret", token.secret, True
     cluster = config.cluster
     if not isinstance(cluster, ExistingCluster) and cluster.registry is not None:
         yield "cluster.registry.passwordSecret", cluster.registry.password_secret, True

@@ -1,7 +1,7 @@
 """The stack file as frozen models: every key, its type, its default, its meaning.
 
-Leaves out: rules that span several keys (`rules`), reading the file (`stack_file`), cloud keys of
-the `vm` and `ack` cluster kinds (`alicloud.config`).
+Leaves out: rules that span several keys (`rules`), reading the file (`stack_file`), keys of the
+door (`door`), cloud keys of the `vm` and `ack` cluster kinds (`alicloud.config`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fleet.alicloud.config import AckCluster, VmCluster
+from fleet.stackfile.door import AgentControl, Door, Idle, SignIn
 from fleet.stackfile.image import Image
 from fleet.stackfile.storage import Storage
 from fleet.values.model import Model
@@ -61,10 +62,18 @@ class TlsMode(StrEnum):
     CERT_MANAGER = "certManager"
     SELF_SIGNED = "selfSigned"
     GATEWAY = "gateway"
+    FRONT = "front"
+
+
+class Challenge(StrEnum):
+    """How a certificate authority has names proven."""
+
+    DNS01 = "dns01"
+    HTTP01 = "http01"
 
 
 class RouteKind(StrEnum):
-    """Which API carries a user's host to the Service."""
+    """Which API carries the environment's host names to the door."""
 
     INGRESS = "ingress"
     HTTP_ROUTE = "httpRoute"
@@ -88,29 +97,42 @@ class Gateway(Model):
     """The Gateway's name."""
     namespace: NamespaceName
     """The Gateway's namespace."""
+    section_name: ObjectName | None = None
+    """The listener to attach to; unset takes every one whose host name fits."""
 
 
 class Access(Model):
     """How users reach their workspaces."""
 
     domain: Domain
-    """Every user gets `<id>.<domain>`; a wildcard DNS record points at the ingress controller."""
+    """The front page is at `<domain>`, a workspace at `<id>.<domain>`; both names, the second as a
+    wildcard, point at the ingress controller."""
     tls: TlsMode
-    """Where certificates come from; `none` is for *.localhost only, `gateway` for HTTPRoutes."""
+    """Where certificates come from; `none` is for *.localhost only, `gateway` for HTTPRoutes,
+    `front` where something before the cluster ends TLS."""
     port: Port | None = None
     """Port in the printed URLs when it is not the scheme's own."""
     route: RouteKind = RouteKind.INGRESS
-    """Which API carries a host to its workspace."""
+    """Which API carries the two host names to the door."""
     class_name: ObjectName | None = None
     """IngressClass; unset leaves it to the cluster's default."""
     gateway: Gateway | None = None
     """The Gateway that routes attach to (route: httpRoute)."""
     tls_secret_name: ObjectName | None = None
-    """Certificate for `*.<domain>` that stands in every pool's namespace (tls: secret)."""
+    """Certificate for `<domain>` and `*.<domain>` in the door's namespace (tls: secret)."""
     cluster_issuer: ObjectName | None = None
     """cert-manager ClusterIssuer (tls: certManager)."""
+    challenge: Challenge | None = None
+    """How the issuer proves names (tls: certManager): dns01 gets one wildcard, http01 cannot, and
+    the certificates name every user. Unset is dns01 where `cluster.certificates.dns01` is, else
+    http01."""
     controller: Peer = Peer(namespace="ingress-nginx")
-    """Who may open connections to the workspaces."""
+    """Who may open connections to the door."""
+    sign_in: SignIn = SignIn()
+    """Who may come in."""
+    trusted_proxies: Annotated[tuple[Cidr, ...], Field(max_length=50)] = ()
+    """Address ranges whose X-Forwarded-For and X-Forwarded-Proto are believed; unset believes
+    private ones, where ingress controllers live."""
 
 
 class ModelEndpoint(Model):
@@ -161,6 +183,8 @@ class Profile(Model):
     """Size of the user's claim; it can grow where the StorageClass allows, never shrink."""
     ephemeral_storage: MemoryQuantity = "4Gi"
     """Ceiling of what is lost at a restart: /tmp, the home folder, logs."""
+    idle: Idle = Idle()
+    """When runtimes of this size sleep; before the environment's."""
 
 
 class Scene(Model):
@@ -170,6 +194,10 @@ class Scene(Model):
     """A folder beside the stack file; its files become a ConfigMap."""
     nas_path: RelativePath | None = None
     """A folder of the shared claim."""
+    title: Line | None = None
+    """What the front page calls it; unset is the first heading of AGENTS.md."""
+    description: Line | None = None
+    """What stands below the title; unset is the first paragraph of AGENTS.md."""
 
 
 class UserState(StrEnum):
@@ -186,6 +214,10 @@ class User(Model):
     """Identifies the user, and their data, for ever."""
     display_name: Line | None = None
     """What people read; changing it restarts nothing."""
+    login: Line | None = None
+    """What the provider or the proxy in front calls the user; unset is the id."""
+    admin: bool = False
+    """Sees everybody's state on the front page and may restart, suspend and wake; no content."""
     scenes: Annotated[tuple[SceneId, ...], Field(max_length=_MAX_SCENES)] = ()
     """Working contexts this user finds under /app."""
     profile: ProfileName = "standard"
@@ -198,6 +230,8 @@ class User(Model):
     """Raise it to get a new password."""
     api_key: SecretKey | None = None
     """Top-level secret key with a model API key of this user's own."""
+    idle: Idle = Idle()
+    """When this user's runtime sleeps; before the profile's and the environment's."""
 
 
 class Quota(Model):
@@ -263,6 +297,12 @@ class StackConfig(Model):
     """The runtime image: who makes it, from what."""
     access: Access
     """How users reach their workspaces."""
+    door: Door = Door()
+    """What stands between browsers and workspaces."""
+    idle: Idle = Idle()
+    """When runtimes that nobody uses sleep; off unless written."""
+    agent_control: AgentControl = AgentControl()
+    """A control plane of the company's own."""
     model: ModelEndpoint | None = None
     """The model endpoint; without it workspaces start, and have no model."""
     profiles: dict[ProfileName, Profile] = Field(default_factory=dict)

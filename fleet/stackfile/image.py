@@ -103,7 +103,7 @@ class Image(Model):
     opencode_version: Version = OPENCODE_VERSION
     """OpenCode inside the image."""
     repository: Repository = "opencode-fleet/runtime"
-    """Name of the built image, its registry in front."""
+    """Name of the built image, its registry in front; the door's is the same with `-door`."""
     push: bool = False
     """Push to `repository`; needed wherever the cluster is not on the building machine."""
     platforms: tuple[Platform, ...] = (Platform.AMD64,)
@@ -112,6 +112,8 @@ class Image(Model):
     """Debian-based image with Node 22 to build on."""
     npm_registry: BaseUrl | None = None
     """Mirror of the npm registry for the build."""
+    pypi_index: BaseUrl | None = None
+    """Mirror of the Python package index for the build of the door's image, `/simple` included."""
     debian_mirror: BaseUrl | None = None
     """Mirror of the Debian archive for the build."""
     extra_toolchains: tuple[Toolchain, ...] = ()
@@ -119,7 +121,8 @@ class Image(Model):
     reference: Reference | None = None
     """The image to run (modes prebuilt and local)."""
     pull_secret: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,251}[a-z0-9]$")] = None
-    """Name of a kubernetes.io/dockerconfigjson Secret that stands in every pool's namespace."""
+    """Name of a kubernetes.io/dockerconfigjson Secret that stands in every namespace of the
+    environment, the door's included."""
     builder: Builder = Builder()
     """Which BuildKit builds (mode buildkit)."""
     cache_from: Annotated[tuple[Line, ...], Field(max_length=20)] = ()

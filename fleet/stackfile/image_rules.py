@@ -46,6 +46,18 @@ def _has_registry(repository: str) -> bool:
     return bool(rest) and ("." in host or ":" in host or host == "localhost")
 
 
+def door_image_problems(image: Image, reference: str | None) -> Iterator[Problem]:
+    """Yield the broken rules of the door's image, which is made as the runtime's is."""
+    key = "door.reference"
+    if image.mode in _BUILDS and reference is not None:
+        rule = f"mode {image.mode} names the image itself"
+        yield Problem(key, reference, rule, "remove it, or use image mode: prebuilt")
+    elif image.mode not in _BUILDS and reference is None:
+        rule = f"image mode {image.mode} runs images that are already made, the door's too"
+        change = "write its reference (fleet image build makes it), or use image mode: daemon"
+        yield Problem(key, "missing", rule, change)
+
+
 def _reference(image: Image) -> Iterator[Problem]:
     if image.mode in _BUILDS:
         if image.reference is not None:

@@ -48,17 +48,18 @@ def _as_typed(error: InputError, name: str, folder: Path) -> InputError:
     return error
 
 
-def with_image(image: Image, reference: str | None) -> Image:
+def with_image(image: Image, variable: str, variables: Mapping[str, str]) -> Image:
     """Return the image settings with an image that the cluster holds already, where one is named.
 
-    Raises InputError when `reference` (the variable FLEET_IMAGE) is none.
+    `variable` names it. Raises InputError when its value is no image reference.
     """
+    reference = variables.get(variable)
     if not reference:
         return image
     try:
         checked = TypeAdapter(Reference).validate_python(reference)
     except ValidationError as error:
-        raise InputError(from_pydantic(error, "FLEET_IMAGE")) from None
+        raise InputError(from_pydantic(error, variable)) from None
     return image.model_copy(update={"mode": ImageMode.LOCAL, "reference": checked})
 
 

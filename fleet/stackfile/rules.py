@@ -27,7 +27,8 @@ from fleet.stackfile.config import (
     User,
     UserState,
 )
-from fleet.stackfile.image_rules import image_problems
+from fleet.stackfile.door_rules import door_problems
+from fleet.stackfile.image_rules import door_image_problems, image_problems
 from fleet.stackfile.storage import StorageMode
 from fleet.values.quantity import parse_quantity
 
@@ -51,7 +52,9 @@ def cross_problems(config: StackConfig, secrets: frozenset[str]) -> list[Problem
         *problems,
         *access_problems(config),
         *network_problems(config.network),
+        *door_problems(config),
         *image_problems(config.image),
+        *door_image_problems(config.image, config.door.reference),
         *model_problems(config),
         *secret_problems(config, secrets),
     ]

@@ -23,7 +23,11 @@ _USER, _POOL = "user-0000", "pool-0"
 
 def objects(folder: Path, environment: str) -> dict[str, list[Manifest]]:
     """Return an environment's objects, by the file that would hold them."""
-    inputs = RenderInputs(image="opencode-fleet/runtime:bench", secrets={})
+    inputs = RenderInputs(
+        image="opencode-fleet/runtime:bench",
+        door_image="opencode-fleet/runtime-door:bench",
+        secrets={},
+    )
     return rendered_files(make_plan(load(environment, folder)), inputs)
 
 

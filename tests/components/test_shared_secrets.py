@@ -36,7 +36,7 @@ def _deployed(folder: Path, values: dict[str, Any]) -> Engine:
                 plan=plan,
                 image=IMAGE,
                 seed=pulumi.Output.secret(SEED),
-                api_keys={},
+                sealed={},
                 secrets=(login,),
                 adopting=providers.adopting,
             ),

@@ -1,7 +1,7 @@
-"""The cluster, the image, the model server and the environments of the end-to-end tests.
+"""The cluster, the images, the model server and the environments of the end-to-end tests.
 
-`FLEET_E2E_CONTEXT` names a kubeconfig context, `FLEET_E2E_IMAGE` an image it holds,
-`FLEET_E2E_DOOR` the host:port that carries user hosts to the cluster.
+`FLEET_E2E_CONTEXT` names a kubeconfig context, `FLEET_E2E_IMAGE` and `FLEET_E2E_DOOR_IMAGE` images
+it holds, `FLEET_E2E_DOOR` the host:port that carries the environments' hosts to the cluster.
 """
 
 from __future__ import annotations
@@ -101,13 +101,24 @@ def kube(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iterato
 @pytest.fixture(scope="session")
 def image() -> str:
     """The image that runtimes run; without FLEET_E2E_IMAGE the one `Pulumi.dev.yaml` names."""
-    given = os.environ.get("FLEET_E2E_IMAGE")
+    return _reference("FLEET_E2E_IMAGE")
+
+
+@pytest.fixture(scope="session")
+def door_image() -> str:
+    """The image that doors run; without FLEET_E2E_DOOR_IMAGE the one `Pulumi.dev.yaml` names."""
+    return _reference("FLEET_E2E_DOOR_IMAGE", "--door")
+
+
+def _reference(variable: str, *options: str) -> str:
+    given = os.environ.get(variable)
     if given:
         return given
     program = str(Path(sys.executable).with_name("fleet"))
-    command = [program, "image", "ref", "-s", os.environ.get("FLEET_STACK") or "dev"]
+    stack = os.environ.get("FLEET_STACK") or "dev"
+    command = [program, "image", "ref", *options, "-s", stack]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"name the image by FLEET_E2E_IMAGE: {done.stderr}"
+    assert done.returncode == 0, f"name the image by {variable}: {done.stderr}"
     return done.stdout.strip()
 
 
@@ -135,6 +146,7 @@ def model(kube: Kube, image: str, run_id: str) -> ModelPod:
 def maker(  # noqa: PLR0913, PLR0917 - fixtures
     kube: Kube,
     image: str,
+    door_image: str,
     door: tuple[str, int],
     run_id: str,
     model: ModelPod,
@@ -144,6 +156,7 @@ def maker(  # noqa: PLR0913, PLR0917 - fixtures
     return Maker(
         kube=kube,
         image=image,
+        door_image=door_image,
         door=door,
         run_id=run_id,
         model=model,

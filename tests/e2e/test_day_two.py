@@ -38,7 +38,6 @@ def repaired(environment: Environment, kind: str, name: str) -> None:
     [
         "Deployment",
         "Service",
-        "Ingress",
         "NetworkPolicy",
         "ResourceQuota",
         "LimitRange",
@@ -93,7 +92,6 @@ NO_TOKEN = {"template": {"spec": {"automountServiceAccountToken": True}}}
 ALL_SECRETS = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}]
 EDITS: list[tuple[str, str, dict[str, Any]]] = [
     ("Service", "oc-ann", {"spec": {"selector": {"opencode-fleet/user": "ben"}}}),
-    ("Deployment", "oc-ann", {"spec": {"replicas": 0}}),
     ("Deployment", "oc-ann", {"spec": NO_TOKEN}),
     ("NetworkPolicy", "runtimes", {"spec": {"egress": [{}]}}),
     ("NetworkPolicy", "default-deny", {"spec": {"policyTypes": ["Ingress"]}}),

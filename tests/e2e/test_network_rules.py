@@ -126,7 +126,7 @@ def proved(place: Landscape, allowed: set[Way], denied: set[Way]) -> None:
     except AssertionError:
         assert sorted(map(str, reached - allowed)) == [], "these are open"
         assert sorted(map(str, allowed - reached)) == [], "these are closed"
-    for namespace in (place.namespaces["default"], place.namespaces["lab"]):
+    for namespace in (place.namespaces[part] for part in ("default", "lab", "front")):
         place.environment.kube.ask("delete", "networkpolicies", "--all", f"-n={namespace}")
     # What comes from outside a machine's own firewall may keep out as well.
     of_pods = {row for row in denied if row.source in PODS}

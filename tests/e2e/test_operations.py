@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e.harness.environment import ROOT, Environment, changes_of
 from tests.e2e.harness.kube import Live
@@ -117,9 +117,12 @@ def test_rendered_manifests_work_once_their_secrets_are_filled(make: Maker) -> N
         return next((one["message"] for one in reasons if "Config" in one.get("reason", "")), None)
 
     assert "password" in until("the pod says which key it misses", waits, 60)
-    data = {"password": environment.workspace("ann").password, "apiKey": API_KEY}
-    patch = ("--type=merge", "-p", json.dumps({"stringData": data}))
-    environment.kube.ask("patch", "secret", "oc-ann", f"-n={environment.namespace}", *patch)
+    # As a sealer would: the same Secrets with their data, from nowhere but the stack file.
+    secrets = environment.fleet("render", "-o", "-", "--with-secrets", "--image", environment.image)
+    assert API_KEY not in secrets.out, "Secrets hold base64"
+    filled = [item for item in yaml.safe_load_all(secrets.out) if item["kind"] == "Secret"]
+    assert {item["metadata"]["name"] for item in filled} == {"door", "oc-ann"}
+    environment.kube.make(*filled)
     before = environment.ready("ann", 120)["metadata"]["uid"]
     ann = environment.workspace("ann")
     ann.healthy()

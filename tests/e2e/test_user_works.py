@@ -5,101 +5,26 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
-from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Browser
 
 from tests.e2e.harness.environment import Environment
 from tests.e2e.harness.model_pod import API_KEY, ModelPod
+from tests.e2e.harness.person import ask, chromium, go, open_link, read, sign_in
 from tests.e2e.harness.waiting import until
 from tests.e2e.harness.workspace import all_tool_parts, answer_text
 
 pytestmark = pytest.mark.e2e
-CHROMIUM = Path("/usr/bin/chromium")
-RELOADS = 3
-BROKEN = "Something went wrong"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium; *.localhost is the machine itself for it."""
-    assert CHROMIUM.exists(), "no browser: apt-get install chromium"
-    with sync_playwright() as tools:
-        found = tools.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+    """A browser."""
+    with chromium() as found:
         yield found
-        found.close()
-
-
-def open_page(browser: Browser, shared: Environment, link: str) -> Page:
-    """Open a link with alice's password, as somebody who typed it into the browser's box."""
-    alice = shared.workspace("alice")
-    address = urlsplit(link)
-    origin = f"{address.scheme}://{address.netloc}"
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 800},
-        http_credentials={
-            "username": "alice",
-            "password": alice.password or "",
-            "origin": origin,
-            "send": "always",
-        },
-    )
-    page = context.new_page()
-    go(lambda: page.goto(link, wait_until="domcontentloaded", timeout=30_000))
-    return page
-
-
-def go(load: Callable[[], object]) -> None:
-    """Load a page, again as often as the browser drops it.
-
-    A browser drops every request under way when a network interface of its machine comes or goes
-    (ERR_NETWORK_CHANGED), which each pod does that starts on the machine of the bundled cluster.
-    """
-
-    def loaded() -> bool:
-        try:
-            load()
-        except PlaywrightError as error:
-            if "ERR_NETWORK_CHANGED" not in str(error):
-                raise
-            return False
-        return True
-
-    until("the browser loads the page", loaded, 60)
-
-
-def read(page: Page, text: str) -> None:
-    """Wait for words in a page; reload as a person would when the page says so."""
-    words, broken = page.get_by_text(text).last, page.get_by_role("heading", name=BROKEN)
-    for _ in range(RELOADS):
-        expect(words.or_(broken).first).to_be_visible(timeout=45_000)
-        if words.is_visible():
-            return
-        go(lambda: page.reload(wait_until="domcontentloaded"))
-    expect(words).to_be_visible()
-
-
-def ask(page: Page, prompt: str, answer: Locator) -> None:
-    """Type a prompt and wait for its answer; reload as a person would when the page says so."""
-    broken = page.get_by_role("heading", name=BROKEN)
-    for _ in range(RELOADS):
-        box = page.locator('[contenteditable="true"], textarea').first
-        expect(box.or_(broken).first).to_be_visible(timeout=45_000)
-        if box.is_visible():
-            box.click()
-            page.keyboard.type(prompt)
-            page.keyboard.press("Enter")
-            expect(answer.or_(broken).first).to_be_visible(timeout=60_000)
-        if answer.is_visible():
-            return
-        go(lambda: page.reload(wait_until="domcontentloaded"))
-    expect(answer).to_be_visible()
 
 
 @pytest.mark.smoke
@@ -109,7 +34,8 @@ def test_a_person_opens_a_scene_in_a_browser_sends_a_prompt_and_reads_the_answer
     """Lost otherwise: the product. Nobody could do any work in the browser."""
     done = shared.fleet("open", "alice", "--scene", "coding", "--no-browser")
     assert done.code == 0, done.said
-    page = open_page(browser, shared, done.out.strip())
+    page = sign_in(browser, shared, "alice")
+    open_link(page, done.out.strip())
     answer = page.get_by_text(re.compile(r"^\s*The heron stands in the shallow water\s*$")).first
     ask(page, "[[say The heron stands in the shallow water]] please", answer)
     page.screenshot(path=Path(tempfile.gettempdir()) / "opencode-fleet-e2e-browser.png")
@@ -128,7 +54,8 @@ def test_a_page_reloaded_in_the_browser_still_shows_the_chat(
     done = shared.fleet("open", "alice", "--scene", "research", "--no-browser")
     chat = done.out.strip().rpartition("/")[2]
     alice.say(chat, "[[say Otters hold hands]]", "/app/research")
-    page = open_page(browser, shared, done.out.strip())
+    page = sign_in(browser, shared, "alice")
+    open_link(page, done.out.strip())
     read(page, "Otters hold hands")
     go(lambda: page.reload(wait_until="domcontentloaded"))
     read(page, "Otters hold hands")

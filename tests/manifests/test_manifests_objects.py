@@ -154,21 +154,6 @@ def test_the_init_container_mounts_all_but_the_scenes(plain: Deployed) -> None:
     assert {"/app", "/data"} <= set(writable)
 
 
-def test_no_proxy_cuts_a_stream_off(plain: Deployed) -> None:
-    metadata = plain.named("Ingress", "oc-alice")["metadata"]
-    ours = {key: text for key, text in metadata["annotations"].items() if "/" in key}
-    assert ours == {
-        "opencode-fleet/user-id": "alice",
-        "opencode-fleet/display-name": "Alice",
-        "nginx.ingress.kubernetes.io/proxy-body-size": "100m",
-        "nginx.ingress.kubernetes.io/proxy-buffering": "off",
-        "nginx.ingress.kubernetes.io/proxy-read-timeout": "86400",
-        "nginx.ingress.kubernetes.io/proxy-send-timeout": "86400",
-        "haproxy.org/timeout-server": "86400s",
-        "haproxy.org/timeout-tunnel": "86400s",
-    }
-
-
 @pytest.mark.parametrize("file", ["AGENTS.md", ".opencode"])
 def test_a_scene_is_mounted_from_its_config_map_read_only(plain: Deployed, file: str) -> None:
     mounts = {item["mountPath"]: item for item in container_of(plain, "oc-alice")["volumeMounts"]}
@@ -227,45 +212,6 @@ def test_what_the_init_container_said_last_is_in_the_pods_status(plain: Deployed
     # What OpenCode prints is its user's, and who lists pods need not read it.
     (main,) = pod["containers"]
     assert "terminationMessagePolicy" not in main
-
-
-def test_an_ingress_streams_for_a_day(plain: Deployed) -> None:
-    item = plain.named("Ingress", "oc-alice")
-    annotations = item["metadata"]["annotations"]
-    assert annotations["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
-    assert annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"] == "86400"
-    assert item["spec"]["rules"][0]["host"] == "alice.fleet.localhost"
-    assert "tls" not in item["spec"]
-
-
-@pytest.mark.parametrize(
-    ("variant", "name"),
-    [
-        ("tls secret", "wildcard"),
-        ("tls certManager", "oc-alice-tls"),
-        ("tls selfSigned", "fleet-self-signed"),
-    ],
-)
-def test_each_kind_of_certificate_is_asked_for_by_its_secret(
-    variant: str, name: str, shared_folder: Path
-) -> None:
-    item = deploy(VARIANTS[variant], shared_folder).named("Ingress", "oc-alice")
-    assert item["spec"]["tls"] == [{"hosts": ["alice.fleet.example.com"], "secretName": name}]
-    issuer = item["metadata"]["annotations"].get("cert-manager.io/cluster-issuer")
-    assert issuer == ("letsencrypt" if variant == "tls certManager" else None)
-
-
-def test_an_http_route_leads_from_the_gateway_to_the_service(shared_folder: Path) -> None:
-    deployed = deploy(VARIANTS["httpRoute"], shared_folder)
-    assert deployed.of("Ingress") == []
-    item = deployed.named("HTTPRoute", "oc-alice")
-    assert item["apiVersion"] == "gateway.networking.k8s.io/v1"
-    assert item["spec"]["parentRefs"] == [{"name": "public", "namespace": "gateways"}]
-    assert item["spec"]["hostnames"] == ["alice.fleet.localhost"]
-    (rule,) = item["spec"]["rules"]
-    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
-    assert rule["backendRefs"] == [{"name": "oc-alice", "port": 4096}]
-    assert rule["timeouts"] == {"request": "0s"}
 
 
 def test_a_pool_counts_its_objects_and_keeps_to_its_quota(shared_folder: Path) -> None:

@@ -20,6 +20,7 @@ from tests.support.reachability import (
     ALLOWED,
     DENIED,
     ENTRANCE,
+    FRONT,
     NETWORK,
     OTHER,
     PODS,
@@ -40,6 +41,7 @@ NAMESPACES = {
     ENTRANCE: "ingress-nginx",
     SYSTEM: "kube-system",
     SHOP: "shop",
+    FRONT: "opencode-test",
 }
 VALUES: Values = {
     **SMALL,
@@ -52,6 +54,12 @@ VALUES: Values = {
         "controller": {"namespace": NAMESPACES[ENTRANCE], "podLabels": {"app": "controller"}},
     },
 }
+
+
+def namespace_labels(name: str) -> dict[str, str]:
+    """Return the labels of a namespace, ours where it is of the environment."""
+    of_us = {"opencode-fleet/environment": "test"} if name.startswith("opencode-test") else {}
+    return {"kubernetes.io/metadata.name": name, **of_us}
 
 
 def manifest(pod: Pod) -> dict[str, Any]:
@@ -69,11 +77,13 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         pytest.skip("uv, which fetches the analyzer, is not on PATH")
     root = tmp_path_factory.mktemp("policies")
     (root / "scenes").mkdir()
-    policies = deploy(VALUES, root).of("NetworkPolicy")
+    deployed = deploy(VALUES, root)
+    policies = deployed.of("NetworkPolicy")
+    policies += [item for item in deployed.door if item["kind"] == "NetworkPolicy"]
     namespaces = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
         for name in sorted(NAMESPACES.values())
-        for labels in [{"kubernetes.io/metadata.name": name}]
+        for labels in [namespace_labels(name)]
     ]
     files: dict[str, list[dict[str, Any]]] = {
         "policies": policies,

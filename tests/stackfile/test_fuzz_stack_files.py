@@ -93,7 +93,7 @@ def check(values: dict[str, Any], folder: Path) -> None:
     for pool in plan.pools:
         objects = pool_objects(pool)
         for user in pool.users:
-            objects += user_objects(user, plan.access, RuntimeInputs(image="a:b"))
+            objects += user_objects(user, RuntimeInputs(image="a:b"))
         assert all(len(item["metadata"]["name"]) <= 63 for item in objects)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fleet.manifests.door import DoorInputs, door_objects
 from fleet.manifests.pool import pool_objects
 from fleet.manifests.runtime import RuntimeInputs
 from fleet.manifests.user import user_objects
@@ -16,11 +17,15 @@ from tests.support.stacks import FULL, SECRETS, SMALL, Values, environment_of, w
 # Made up, and the seed of no environment.
 SEED = "0123456789abcdef." + 43 * "A"
 IMAGE = "registry.example.com/team/runtime:src-0123456789abcdef"
-TLS: dict[str, dict[str, str]] = {
+DOOR_IMAGE = "registry.example.com/team/runtime-door:src-0123456789abcdef"
+TLS: dict[str, dict[str, Any]] = {
     "secret": {"tls": "secret", "tlsSecretName": "wildcard"},
     "certManager": {"tls": "certManager", "clusterIssuer": "letsencrypt"},
     "selfSigned": {"tls": "selfSigned"},
+    "front": {"tls": "front", "trustedProxies": ["10.0.0.0/24"]},
+    "by dns01": {"tls": "certManager", "clusterIssuer": "letsencrypt", "challenge": "dns01"},
 }
+OIDC = {"issuer": "https://id.example.com:8443/realms/main", "clientId": "fleet"}
 
 
 def _variants() -> dict[str, Values]:
@@ -72,6 +77,10 @@ def _variants() -> dict[str, Values]:
             "deny": ["47.0.0.0/16", "2a00:1::/32"],
         },
     }
+    found["oidc"] = with_value(plain, "access.signIn", {"mode": "oidc", "oidc": OIDC})
+    header = {"mode": "header", "header": {"peers": ["10.0.0.0/24"]}}
+    found["header"] = with_value(plain, "access.signIn", header)
+    found["two doors"] = with_value(plain, "door.replicas", 2)
     found["no model"] = without(plain, "model")
     return found
 
@@ -85,9 +94,18 @@ class Deployed:
 
     plan: Plan
     objects: list[dict[str, Any]]
+    """Of pools and users."""
+    door: list[dict[str, Any]]
+    """Of the door."""
+
+    def of_door(self, kind: str, name: str = "door") -> dict[str, Any]:
+        """Return one object of the door."""
+        named = (item for item in self.door if item["metadata"]["name"] == name)
+        (found,) = (item for item in named if item["kind"] == kind)
+        return found
 
     def of(self, kind: str) -> list[dict[str, Any]]:
-        """Return the objects of a kind."""
+        """Return the objects of a kind, of pools and users."""
         return [item for item in self.objects if item["kind"] == kind]
 
     def named(self, kind: str, name: str) -> dict[str, Any]:
@@ -104,7 +122,13 @@ def inputs_for(plan: Plan, **changes: Any) -> RuntimeInputs:
 def objects_of_user(plan: Plan, user: UserPlan, **changes: Any) -> list[dict[str, Any]]:
     """Return a user's objects as plain dicts."""
     changes.setdefault("password_fingerprint", fingerprint(user_password(user, SEED)))
-    return [dict(item) for item in user_objects(user, plan.access, inputs_for(plan, **changes))]
+    return [dict(item) for item in user_objects(user, inputs_for(plan, **changes))]
+
+
+def objects_of_door(plan: Plan, **changes: Any) -> list[dict[str, Any]]:
+    """Return the door's objects as plain dicts."""
+    inputs = DoorInputs(image=DOOR_IMAGE, pull_secret=plan.pull_secret, **changes)
+    return [dict(item) for item in door_objects(plan.door, inputs)]
 
 
 def objects_of_pool(pool: PoolPlan) -> list[dict[str, Any]]:
@@ -115,8 +139,11 @@ def objects_of_pool(pool: PoolPlan) -> list[dict[str, Any]]:
 def deploy(values: Values, folder: Path, secrets: frozenset[str] = SECRETS) -> Deployed:
     """Return what a stack file becomes; only secrets that it refers to count as sealed in it."""
     named = {user.get("apiKey") for user in values["users"]} | {"modelApiKey"}
-    sealed = frozenset(secrets & named)
+    named |= {"oidcClientSecret"} if "oidc" in values["access"].get("signIn", {}) else set[str]()
+    tokens = values.get("agentControl", {}).get("tokens", [])
+    named |= {token["secret"] for token in tokens}
+    sealed = frozenset((secrets | {"oidcClientSecret"}) & named)
     plan = make_plan(environment_of(values, folder, sealed))
     objects = [item for pool in plan.pools for item in objects_of_pool(pool)]
     objects += [item for user in plan.users for item in objects_of_user(plan, user)]
-    return Deployed(plan, objects)
+    return Deployed(plan, objects, objects_of_door(plan))

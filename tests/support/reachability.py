@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.names import user_labels
+from fleet.names import door_labels, user_labels
 
 NETWORK: dict[str, Any] = {
     "allow": [{"cidr": "10.1.2.3/32", "port": 8000}, {"cidr": "fd00:1::5/128", "port": 443}],
@@ -18,6 +18,7 @@ NETWORK: dict[str, Any] = {
 USERS: list[dict[str, Any]] = [{"id": "alice"}, {"id": "bob"}, {"id": "carol", "pool": "lab"}]
 # Namespaces of pods, by the part they play.
 POOL, OTHER, ENTRANCE, SYSTEM, SHOP = "default", "lab", "ingress", "system", "shop"
+FRONT = "front"
 CONTROL = {"opencode-fleet/role": "agent-control"}
 
 
@@ -29,11 +30,14 @@ class Pod:
     part: str
     labels: dict[str, str]
     user: bool = False
+    door: bool = False
 
     def labels_in(self, environment: str) -> dict[str, str]:
-        """Return the pod's labels in an environment; a user's are those of their runtime."""
+        """Return the pod's labels in an environment, where a user's are their runtime's."""
         if self.user:
             return user_labels(environment, self.part, self.name)
+        if self.door:
+            return door_labels(environment)
         return self.labels
 
 
@@ -43,6 +47,7 @@ PODS = {
         Pod("alice", POOL, {}, user=True),
         Pod("bob", POOL, {}, user=True),
         Pod("carol", OTHER, {}, user=True),
+        Pod("door", FRONT, {}, door=True),
         Pod("control", POOL, CONTROL),
         Pod("lab-control", OTHER, CONTROL),
         Pod("debug", POOL, {"app": "debug"}),
@@ -79,8 +84,12 @@ def way(text: str) -> Way:
 
 
 ALLOWED = [
-    "ingress > alice TCP/4096",
-    "ingress > carol TCP/4096",
+    "ingress > door TCP/8080",
+    "door > alice TCP/4096",
+    "door > carol TCP/4096",
+    "door > 172.16.0.1 TCP/6443",
+    "door > 10.96.0.1 TCP/443",
+    "door > dns UDP/53",
     "control > alice TCP/4096",
     "control > bob TCP/4096",
     "lab-control > carol TCP/4096",
@@ -103,7 +112,9 @@ DENIED = [
     # From outside and from other pods.
     "1.1.1.1 > alice TCP/4096",
     "10.0.0.1 > alice TCP/4096",
-    "ingress > alice TCP/22",
+    "ingress > alice TCP/4096",
+    "ingress > carol TCP/4096",
+    "door > alice TCP/22",
     "ingress > alice UDP/4096",
     "webhook > alice TCP/4096",
     "shop > alice TCP/4096",
@@ -120,6 +131,15 @@ DENIED = [
     "alice > debug TCP/80",
     "ingress > debug TCP/4096",
     "ingress > control TCP/4096",
+    # The door has one entrance, and does not go everywhere.
+    "ingress > door TCP/9090",
+    "webhook > door TCP/8080",
+    "shop > door TCP/8080",
+    "alice > door TCP/8080",
+    "control > door TCP/8080",
+    "1.1.1.1 > door TCP/8080",
+    "door > control TCP/4096",
+    "door > 1.1.1.1 TCP/80",
     # Inside the cluster.
     "alice > dns TCP/443",
     "alice > metrics UDP/53",

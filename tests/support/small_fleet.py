@@ -50,7 +50,7 @@ def deploy(plan: Plan, *, preview: bool = False) -> Engine:
                 plan=plan,
                 image=pulumi.Output.from_input(IMAGE),
                 seed=pulumi.Output.secret(SEED),
-                api_keys={key: pulumi.Output.secret(value) for key, value in KEYS.items()},
+                sealed={key: pulumi.Output.secret(value) for key, value in KEYS.items()},
                 adopting=providers.adopting,
             ),
             pulumi.ResourceOptions(provider=providers.main),

@@ -34,6 +34,7 @@ FULL: Values = {
         "platforms": ["linux/amd64", "linux/arm64"],
         "baseImage": "node:22-bookworm-slim",
         "npmRegistry": "https://npm.example.com",
+        "pypiIndex": "https://pypi.example.com/simple",
         "debianMirror": "http://deb.example.com/debian",
         "extraToolchains": ["go"],
         "pullSecret": "registry-login",
@@ -50,7 +51,28 @@ FULL: Values = {
         "route": "ingress",
         "className": "nginx",
         "controller": {"namespace": "ingress-nginx", "podLabels": {"app": "controller"}},
+        "signIn": {
+            "mode": "password",
+            "sessions": {"idle": "12h", "absolute": "7d", "version": 1},
+        },
+        "trustedProxies": ["10.0.0.0/8"],
     },
+    "door": {
+        "replicas": 2,
+        "cpu": {"request": "50m", "limit": 1},
+        "memory": {"request": "96Mi", "limit": "384Mi"},
+        "notice": "Maintenance on Friday",
+    },
+    "idle": {
+        "suspendAfter": "8h",
+        "hours": {
+            "zone": "Asia/Shanghai",
+            "days": ["mon", "tue"],
+            "start": "08:00",
+            "end": "19:00",
+        },
+    },
+    "agentControl": {"tokens": [{"name": "main", "secret": "controlToken"}]},
     "model": {
         "provider": "openai",
         "baseUrl": "https://api.openai.com/v1",
@@ -67,9 +89,16 @@ FULL: Values = {
             "storage": "10Gi",
             "ephemeralStorage": "4Gi",
         },
-        "large": {"cpu": {"request": 1, "limit": 4}, "memory": {"request": "2Gi", "limit": "8Gi"}},
+        "large": {
+            "cpu": {"request": 1, "limit": 4},
+            "memory": {"request": "2Gi", "limit": "8Gi"},
+            "idle": {"suspendAfter": "never"},
+        },
     },
-    "scenes": {"coding": {"path": "scenes/coding"}, "papers": {"nasPath": "shared/papers"}},
+    "scenes": {
+        "coding": {"path": "scenes/coding", "title": "Coding", "description": "Code with care."},
+        "papers": {"nasPath": "shared/papers"},
+    },
     "pools": {"default": {"quota": {"cpu": 20, "memory": "64Gi", "storage": "500Gi"}}, "lab": {}},
     "storage": {
         "mode": "shared",
@@ -90,19 +119,22 @@ FULL: Values = {
         {
             "id": "alice",
             "displayName": "Alice",
+            "login": "alice@example.com",
+            "admin": True,
             "scenes": ["coding", "papers"],
             "profile": "large",
             "pool": "lab",
             "state": "active",
             "passwordVersion": 2,
             "apiKey": "aliceApiKey",
+            "idle": {"suspendAfter": "4h"},
         },
         {"id": "bob", "scenes": ["coding"], "state": "suspended"},
     ],
     "purge": ["carol"],
     "stacks": {"per": "pool"},
 }
-SECRETS = frozenset({"modelApiKey", "aliceApiKey"})
+SECRETS = frozenset({"modelApiKey", "aliceApiKey", "controlToken"})
 
 Path_ = tuple[str | int, ...]
 _KEYS = ", ".join(sorted(field.alias or key for key, field in StackConfig.model_fields.items()))

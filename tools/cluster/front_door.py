@@ -1,8 +1,10 @@
 """The front door: HAProxy's configuration, and the host names it learns from Ingress objects.
 
 Host names are a map that is replaced through HAProxy's admin socket as one step: the process is
-never reloaded, so no stream or websocket is ever cut. Following the cluster is door_watcher.py's.
-One service a host: paths of an Ingress other than the first, and its TLS section, are not used.
+never reloaded, so no stream or websocket is ever cut. A wildcard (`*.fleet.localhost`) covers what
+has no entry of its own and one label more, as Kubernetes has it. Following the cluster is
+door_watcher.py's. One service a host: paths of an Ingress other than the first, and its TLS
+section, are not used.
 """
 
 import re
@@ -17,12 +19,11 @@ from tools.cluster.layout import Layout
 UNKNOWN = "There is nothing under this host name."
 DOWN = "This host is known, but what it leads to is not running now. Try again in a moment."
 
-_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-# Never text/event-stream: compressing would hold back events.
-_COMPRESSED = (
-    "text/html text/css text/plain text/javascript application/javascript application/json "
-    "application/manifest+json image/svg+xml"
-)
+_HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]{0,249}[a-z0-9])?")
+# HAProxy takes commands of 16 KiB (its buffers' size) and drops what is longer without a word.
+_PAYLOAD = 8_000
+# Beyond it somebody has made Ingress objects by mistake; each entry costs HAProxy 100 bytes.
+MOST_HOSTS = 20_000
 
 _CONFIG = """global
     maxconn 4000
@@ -53,7 +54,10 @@ frontend door
     bind {loopback}:{port}
     timeout http-request 30s
     timeout http-keep-alive 60s
-    http-request set-var(txn.target) req.hdr(host),field(1,:),lower,map({map})
+    http-request set-var(txn.host) req.hdr(host),field(1,:),lower
+    http-request set-var(txn.target) var(txn.host),map({map})
+    http-request set-var(txn.target) var(txn.host),regsub('^[^.]+','*'),map({map}) \
+unless {{ var(txn.target) -m found }}
     http-request return status 404 content-type text/plain string "{unknown}\\n" \
 unless {{ var(txn.target) -m found }}
     default_backend services
@@ -67,8 +71,6 @@ backend services
     http-request set-header X-Forwarded-Proto http
     http-request set-dst var(txn.target),field(1,:)
     http-request set-dst-port var(txn.target),field(2,:)
-    compression algo gzip
-    compression type {compressed}
     http-error status 503 content-type text/plain string "{down}\\n"
     http-error status 504 content-type text/plain string "{down}\\n"
     server service 0.0.0.0:0
@@ -86,7 +88,6 @@ def config(layout: Layout, port: int) -> str:
         api_port=addresses.API_PORT,
         unknown=UNKNOWN,
         down=DOWN,
-        compressed=_COMPRESSED,
     )
 
 
@@ -160,19 +161,46 @@ def _ask(admin: Path, command: str) -> str:
 def replace_map(admin: Path, name: Path, targets: Mapping[str, str]) -> None:
     """Make these the hosts of the running HAProxy, all at once.
 
-    Raises OSError when it does not answer, ValueError when it refuses.
+    Raises OSError when it does not answer, ValueError when it refuses or took less than all; then
+    the hosts of before stay.
     """
+    if len(targets) > MOST_HOSTS:
+        message = f"front door: {len(targets)} hosts, {MOST_HOSTS} are the most: the old ones stay"
+        raise ValueError(message)
     said = _ask(admin, f"prepare map {name}\n")
     version = said.rpartition(" ")[2]
     if not version.isdigit():
         message = f"front door: {said}"
         raise ValueError(message)
-    if targets:
-        refused = _ask(admin, f"add map @{version} {name} <<\n{map_text(targets)}\n")
-        if refused:
-            message = f"front door: {refused}"
+    try:
+        for payload in payloads(targets):
+            _add(admin, f"add map @{version} {name} <<\n{payload}\n")
+        held = _ask(admin, f"show map @{version} {name}\n").splitlines()
+        if len(held) != len(targets):
+            message = f"front door: it took {len(held)} of {len(targets)} hosts: the old ones stay"
             raise ValueError(message)
-    refused = _ask(admin, f"commit map @{version} {name}\n")
+    except (OSError, ValueError):
+        _ask(admin, f"clear map @{version} {name}\n")
+        raise
+    _add(admin, f"commit map @{version} {name}\n")
+
+
+def payloads(targets: Mapping[str, str]) -> Iterator[str]:
+    """Yield the map in parts that HAProxy takes, whole lines each."""
+    part: list[str] = []
+    size = 0
+    for line in map_text(targets).splitlines(keepends=True):
+        if size + len(line) > _PAYLOAD:
+            yield "".join(part)
+            part, size = [], 0
+        part.append(line)
+        size += len(line)
+    if part:
+        yield "".join(part)
+
+
+def _add(admin: Path, command: str) -> None:
+    refused = _ask(admin, command)
     if refused:
         message = f"front door: {refused}"
         raise ValueError(message)

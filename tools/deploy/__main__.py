@@ -23,17 +23,17 @@ def _is_bundled(environment: Environment) -> bool:
 
 def up(environment: Environment, stack: str) -> None:
     """Deploy an environment: cluster, image, engine, objects; then say where everybody works."""
-    image = None
+    images: list[str] = []
     if _is_bundled(environment):
         bundled.start(environment.config)
     with engine.building() as build:
         if _is_bundled(environment):
-            image = bundled.image(environment.config, stack)
+            images = bundled.images(environment.config, stack)
         there = build.succeeds()
     if not there and isinstance(environment.config.cluster, ExistingCluster):
-        plain.up(environment, stack, image)
+        plain.up(environment, stack, images)
         return
-    run("fleet up", fleet("up", "-s", stack, *(("--image", image) if image else ())))
+    run("fleet up", fleet("up", "-s", stack, *images))
 
 
 def down(environment: Environment, stack: str) -> None:

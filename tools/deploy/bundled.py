@@ -1,4 +1,4 @@
-"""The bundled cluster's part of `make up`: cluster, runtime image, image into the cluster.
+"""The bundled cluster's part of `make up`: cluster, images, images into the cluster.
 
 Short because other clusters need none of it.
 """
@@ -21,12 +21,16 @@ def start(config: StackConfig) -> None:
     run("local cluster", tool("cluster", "up", "--port", str(config.access.port or DEFAULT_PORT)))
 
 
-def image(config: StackConfig, stack: str) -> str:
-    """Bring the runtime image into the bundled cluster; return its reference."""
-    reference = read("image", fleet("image", "ref", "-s", stack))
-    if full_name(reference) in stored(Layout.of()):
-        return reference
-    tell("runtime image (the first build takes some minutes)")
+def images(config: StackConfig, stack: str) -> list[str]:
+    """Bring both images into the bundled cluster; return what `fleet` is told of them."""
+    runtime = read("image", fleet("image", "ref", "-s", stack))
+    door = read("image", fleet("image", "ref", "--door", "-s", stack))
+    chosen = ["--image", runtime, "--door-image", door]
+    there = stored(Layout.of())
+    missing = [reference for reference in (runtime, door) if full_name(reference) not in there]
+    if not missing:
+        return chosen
+    tell("images (the first build takes some minutes)")
     host = read("docker daemon", tool("cluster", "docker", "up"))
     try:
         docker = ("--docker-host", host)
@@ -34,10 +38,11 @@ def image(config: StackConfig, stack: str) -> str:
             base = tool("base_image", "ensure", "--base", config.image.base_image, *docker)
             build = fleet("image", "build", "-s", stack, *docker, "--network", "host", "--base")
             run("image", [*build, read("base image", base)])
-        run("load image", tool("cluster", "load", reference, *docker))
+        for reference in missing:
+            run("load image", tool("cluster", "load", reference, *docker))
     finally:
         run("docker daemon", tool("cluster", "docker", "stop"))
-    return reference
+    return chosen
 
 
 def stop() -> None:

@@ -86,6 +86,17 @@ class Environment:
         return self.folder / f"Pulumi.{self.name}.yaml"
 
     @property
+    def front(self) -> str:
+        """The URL of the front page."""
+        access = self.config["access"]
+        return f"http://{access['domain']}:{access['port']}"
+
+    @property
+    def door_namespace(self) -> str:
+        """The namespace of the door."""
+        return f"opencode-{self.name}"
+
+    @property
     def namespace(self) -> str:
         """The namespace of the pool `default`."""
         return f"opencode-{self.name}--default"

@@ -18,7 +18,7 @@ from tests.e2e.harness.environment import Environment
 from tests.e2e.harness.kube import Live, is_ready
 from tests.e2e.harness.outside import Outside, can_stand_for, is_here, outside
 from tests.e2e.harness.waiting import until
-from tests.support.reachability import NETWORK, PODS, USERS, Pod, Way
+from tests.support.reachability import FRONT, NETWORK, PODS, USERS, Pod, Way
 
 KNOCK = Path(__file__).with_name("knock.py")
 
@@ -136,7 +136,7 @@ def _start(environment: Environment, table: list[Way]) -> Landscape:
     kube, name = environment.kube, environment.name
     foreign = foreign_namespaces(name)
     pools = {part: f"opencode-{name}--{part}" for part in ("default", "lab")}
-    namespaces = {**foreign, **pools}
+    namespaces = {**foreign, **pools, FRONT: f"opencode-{name}"}
     for namespace in foreign.values():
         meta = {"name": namespace, "labels": {"opencode-fleet/environment": name}}
         kube.make({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})

@@ -20,6 +20,7 @@ class Maker:
 
     kube: Kube
     image: str
+    door_image: str
     door: tuple[str, int]
     run_id: str
     model: ModelPod
@@ -56,6 +57,12 @@ class Maker:
             config={
                 "cluster": {"kind": "existing", "context": self.kube.context},
                 "image": {"mode": "local", "reference": self.image},
+                # As small as the runtimes are here.
+                "door": {
+                    "reference": self.door_image,
+                    "cpu": {"request": "10m"},
+                    "memory": {"request": "32Mi"},
+                },
                 "access": {"domain": f"{name}.localhost", "tls": "none", "port": self.door[1]},
                 "model": self.model.config,
                 "network": {"allow": self.model.allow},

@@ -12,6 +12,9 @@ from urllib.parse import urlencode
 
 from tests.e2e.harness.waiting import until
 
+REFUSED = (401, 429)
+"""What a wrong password gets: after some failures the next one has to wait."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:

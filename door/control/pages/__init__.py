@@ -1,0 +1,1 @@
+"""What people see: templates, words in two languages, one style sheet, one small script."""
