@@ -160,7 +160,7 @@ def chromium(target: Target) -> Iterator[Browser]:
 def person(chromium: Browser) -> Iterator[BrowserContext]:
     """A browser profile of its own."""
     context = chromium.new_context()
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     yield context
     context.close()
 
