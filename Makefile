@@ -27,7 +27,7 @@ clean-data: setup ## Delete the bundled cluster with all data (asks for CONFIRM=
 	@$(RUN) python -m tools.cluster delete $(if $(filter yes,$(CONFIRM)),--yes-delete-all-data)
 
 test: ## Static checks and all tests that need no cluster
-	@tools/setup.sh cloud-init nftables openssl e2fsprogs util-linux mount
+	@tools/setup.sh cloud-init nftables nginx openssl e2fsprogs util-linux mount
 	@$(MAKE) --no-print-directory --jobs 2 lint unit
 
 lint: ## ruff, pyright, hadolint, shellcheck, who imports whom

@@ -49,6 +49,9 @@ class Credentials:
             return None
         scheme, _, value = (asked.one("authorization") or "").partition(" ")
         match scheme.lower():
+            case "basic" if asked.from_browser:
+                # On plain http browsers mark nothing, and send what they remember all the same.
+                return None
             case "basic":
                 return await self._basic(asked, value.strip())
             case "bearer":
