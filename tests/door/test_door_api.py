@@ -111,6 +111,14 @@ def test_basic_with_id_and_password_works() -> None:
     assert answer.json()["displayName"] == "Alice"
 
 
+def test_a_personal_token_works_in_the_place_of_the_password() -> None:
+    desk = Desk()
+    own = desk.program().get("/api/v1/me", auth=("alice", token(desk)))
+    assert own.json()["id"] == "alice"
+    other = desk.program().get("/api/v1/me", auth=("alice", token(desk, "bob")))
+    assert error(other) == (401, "wrong-credential")
+
+
 def test_a_session_works_from_a_page_of_the_front() -> None:
     desk = Desk()
     answer = desk.client("alice", **JSON).post("/api/v1/sessions", json={"scene": "coding"})

@@ -64,6 +64,15 @@ def test_the_waiting_page_of_a_workspace_goes_back_to_what_was_asked() -> None:
     assert 'data-then="/L2FwcA/session/ses_1?a=b"' in answer.text
 
 
+def test_an_address_of_the_front_that_is_nothing_says_so_to_people_and_programs() -> None:
+    desk = Desk()
+    for path in ("/nothing", "/open", "/users/suspend/bob"):
+        page = desk.client().get(path)
+        assert (page.status_code, "There is nothing here" in page.text) == (404, True)
+    told = desk.program().get("/nothing")
+    assert told.json()["error"]["code"] == "not-found"
+
+
 def test_somebody_nobody_added_reads_whom_to_ask() -> None:
     page = Desk().client().get("/shown/nobody?login=carol@example.com")
     assert page.status_code == 403

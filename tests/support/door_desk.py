@@ -56,6 +56,7 @@ class Desk:
                 *people.routes(self.context),
                 *api.routes(self.context, self.chats),
                 *_shown(self.pages, self.world),
+                *front.rest(self.context),
             ],
             workspace=[
                 *front.workspace_routes(self.context),

@@ -9,6 +9,7 @@ WORDS: dict[str, str] = {
     "product": "工作区",
     "skip": "跳到正文",
     "notice": "通知",
+    "environment": "环境 {name}",
     "back": "回到首页",
     "sign-in.title": "登录",
     "sign-in.lead": "登录之后，就是你的工作区。",
