@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fleet.engine.settings import RATE, engine_settings
 from fleet.engine.place import Place, work_folder
+from fleet.engine.settings import RATE, engine_settings
 from fleet.engine.stack import run_settings
 
 
