@@ -36,6 +36,8 @@ class FakeStack:
     )
     holds: State | None = None
     wrote: str = ""
+    gives: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Its outputs."""
     fails: Exception | None = None
 
     @property
@@ -82,6 +84,10 @@ class FakeStack:
     def state(self) -> State | None:
         """Return what it was given."""
         return self.holds
+
+    def outputs(self) -> dict[str, Any]:
+        """Return what it was given."""
+        return self.gives
 
     def set_done(self, text: str) -> None:
         """Keep it."""
