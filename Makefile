@@ -38,6 +38,10 @@ lint: ## ruff, pyright, hadolint, shellcheck, who imports whom
 	@$(RUN) shellcheck $(SHELL_FILES)
 	@$(RUN) pyright --warnings | grep -v '^0 errors' || true; exit $${PIPESTATUS[0]}
 
+# Where Python is told to keep no compiled modules, as in many containers, every process of the tests
+# would compile every library anew: a fifth of their time.
+unit: export PYTHONDONTWRITEBYTECODE =
+unit: export PYTHONPYCACHEPREFIX = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/opencode-fleet/bytecode
 unit:
 	@$(RUN) pytest -q -n 2
 

@@ -59,10 +59,29 @@ def shared_by_pools(
     )
 
 
+def refuse_undivided(environment: str) -> None:
+    """End the run of a base stack that still holds the pools: the engine would delete them."""
+    _reference(environment).outputs.apply(_refuse_users)
+
+
+def _refuse_users(outputs: Mapping[str, Any]) -> None:
+    if "usernames" in outputs:
+        raise pulumi.RunError(
+            "stacks.per: pool: this stack was deployed with `per: environment` and holds all users:"
+            " write per: environment, run fleet destroy, write per: pool and run fleet up: claims,"
+            " files and passwords stay"
+        )
+
+
+def _reference(environment: str) -> pulumi.StackReference:
+    return pulumi.StackReference(
+        f"{pulumi.get_organization()}/{pulumi.get_project()}/{environment}"
+    )
+
+
 def _of_base(environment: str) -> pulumi.Output[Any]:
-    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{environment}"
     # A secret whatever the reference says of it.
-    return pulumi.Output.secret(pulumi.StackReference(name).require_output(BASE_OUTPUT))
+    return pulumi.Output.secret(_reference(environment).require_output(BASE_OUTPUT))
 
 
 def _field(held: pulumi.Output[Any], *path: str) -> pulumi.Output[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pulumi
 
-from components.base import for_pools, shared_by_pools
+from components.base import for_pools, refuse_undivided, shared_by_pools
 from components.environment import FleetEnvironment, FleetEnvironmentArgs
 from components.image import RuntimeImage, RuntimeImageArgs
 from components.placement import declare_target
@@ -90,6 +90,8 @@ def declare_stack(
 def _declare_base(given: _Given, part: Part) -> dict[str, Any]:
     """Declare cluster, image and whatever of the plan is here; return the outputs."""
     config = given.environment.config
+    if part.divided:
+        refuse_undivided(part.environment)
     target = declare_target(part.environment, config, given.variables)
     providers = kubernetes_providers(target.api)
     image, reference = _declare_image(RUNTIME, given, target)

@@ -28,6 +28,7 @@ from fleet.cli.shell import (
 from fleet.cluster.client import Cluster
 from fleet.cluster.report import Progress
 from fleet.engine.deploy import Before
+from fleet.engine.locks import held
 from fleet.engine.program import ROOT, inline_program
 from fleet.engine.progress import EngineWatch
 from fleet.engine.seed import Origin, Seed, choose_seed, remember_seed
@@ -46,6 +47,7 @@ from fleet.manifests.pool import pool_objects
 from fleet.names import SEED_KEY
 from fleet.plan.environment import Plan, make_plan
 from fleet.plan.passwords import new_seed
+from fleet.plan.stacks import Part, is_divided
 from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.image import ImageMode
 from fleet.stackfile.project_file import locate, read_yaml
@@ -55,7 +57,8 @@ from fleet.stackfile.unsealing import unseal
 from fleet.values.secrecy import missing_seed
 
 _OBJECTS_A_USER = 4
-_PROVIDERS = 2
+PROVIDERS = 2
+"""How many providers a stack has on a cluster that is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,15 +113,44 @@ class Deployment:
     @contextmanager
     def stack(self) -> Generator[EngineStack]:
         """Yield the environment's stack, which need not exist yet."""
-        with self._open(self.place, self.settings) as stack:
+        with self._open(self.place, self.settings, divided=self.divided) as stack:
             yield stack
 
+    @property
+    def divided(self) -> bool:
+        """Whether pools have stacks of their own."""
+        return is_divided(self.environment.config)
+
     @contextmanager
-    def trial(self, stack: EngineStack, before: Before) -> Generator[EngineStack]:
-        """Yield a stack to look at; of one that is not there yet, or has no seed, it is a copy."""
+    def held(self) -> Generator[None]:
+        """Hold an environment of several stacks while all of them are worked on."""
+        if not self.divided:
+            yield
+            return
+        with held(self.place.name, self.settings.state_folder):
+            yield
+
+    def stacks(self, first: EngineStack) -> list[tuple[EngineStack, Plan]]:
+        """Return the environment's stacks, each with its part of the plan; the given one first."""
+        found = [(first, first.part.of(self.plan))]
+        if not self.divided:
+            return found
+        for pool in sorted({*first.pool_stacks(), *(pool.name for pool in self.plan.pools)}):
+            part = Part(environment=self.place.name, pool=pool, divided=True)
+            plan = part.of(self.plan)
+            found.append((first.of_pool(pool, _count(plan)), plan))
+        return found
+
+    @contextmanager
+    def trial(self, before: Before) -> Generator[Before]:
+        """Yield stacks to look at; of what is not there yet, or has no seed, it is a copy.
+
+        What was never deployed is looked at as one stack.
+        """
+        first = before.first
         sealed = before.seed.origin is Origin.STACK_FILE
-        if before.state is not None and sealed:
-            yield stack
+        if first.state is not None and sealed:
+            yield before
             return
         if self.secrets_provider is not None and not sealed:
             raise InputError([missing_seed()])
@@ -128,30 +160,32 @@ class Deployment:
             if not sealed:
                 self._seal(file, before.seed)
             settings = self.settings
-            if before.state is None:
+            if first.state is None:
                 state = {BACKEND: f"file://{name}"}
                 variables = {**settings.variables, **state}
                 settings = replace(settings, backend=state[BACKEND], variables=variables)
-            with self._open(replace(self.place, file=file), settings) as trial:
-                if before.state is None:
+            with self._open(replace(self.place, file=file), settings, divided=False) as trial:
+                if first.state is None:
                     trial.create(self.secrets_provider)
-                yield trial
+                looked = replace(first, stack=trial, plan=self.plan, live=before.live)
+                yield replace(before, shares=(looked,))
 
     @contextmanager
-    def _open(self, place: Place, settings: EngineSettings) -> Generator[EngineStack]:
-        with engine_stack(place, settings, find_engine(process_variables()), warn) as stack:
+    def _open(
+        self, place: Place, settings: EngineSettings, *, divided: bool
+    ) -> Generator[EngineStack]:
+        engine = find_engine(process_variables())
+        with engine_stack(place, settings, engine, warn, divided=divided) as stack:
             yield stack
 
-    def program(self) -> Program:
-        """Return the program that the engine is to run."""
+    def program(self, *, whole: bool = False) -> Program:
+        """Return the program that the engine is to run; `whole`: as one stack."""
         variables = {**process_variables(), **self.given}
-        return inline_program(self.environment.folder, variables)
+        return inline_program(self.environment.folder, variables, whole=whole)
 
-    def watch(self, progress: Progress, objects: int | None = None) -> EngineWatch:
-        """Return a listener to a run; `objects`: of how many, if not of all in the stack file."""
-        if objects is None:
-            objects = self.place.resources
-        return EngineWatch(progress, objects, progress.say if self.verbose else None)
+    def watch(self, progress: Progress, objects: int, pool: str | None = None) -> EngineWatch:
+        """Return a listener to a run of so many objects."""
+        return EngineWatch(progress, objects, progress.say if self.verbose else None, pool)
 
     # -- the cluster
 
@@ -249,6 +283,9 @@ class Deployment:
         variables.update(self.given)
         for name, value in sorted(variables.items()):
             say(f"export {name}={shlex.quote(value)}")
+        if self.divided:
+            file = shlex.quote(str(self.place.file))
+            say(f"# a pool's stack: pulumi up -s {self.place.name}.POOL --config-file {file}")
 
 
 def _images_in(variables: Mapping[str, str]) -> dict[str, str]:
@@ -263,8 +300,8 @@ def _count(plan: Plan) -> int:
     """Return how many objects the engine makes of a plan, its providers among them."""
     users = sum(len(pool.users) for pool in plan.pools)
     shared = sum(len(pool_objects(pool)) for pool in plan.pools)
-    door = len(door_objects(plan.door, DoorInputs(image="")))
-    return _PROVIDERS + door + shared + _OBJECTS_A_USER * users
+    door = len(door_objects(plan.door, DoorInputs(image=""))) if plan.has_door else 0
+    return PROVIDERS + door + shared + _OBJECTS_A_USER * users
 
 
 def _kubeconfig_of(stack: EngineStack) -> str | None:

@@ -90,7 +90,7 @@ def ending_of(deployment: Deployment, stack: EngineStack, before: Before) -> End
 
 
 def _refuse_protected(name: str, before: Before) -> None:
-    protected = before.state.protected if before.state is not None else ()
+    protected = before.first.state.protected if before.first.state is not None else ()
     if protected:
         listed = ", ".join(protected[:3]) + (" …" if len(protected) > 3 else "")  # noqa: PLR2004
         raise InputError(
@@ -107,7 +107,7 @@ def _refuse_protected(name: str, before: Before) -> None:
 
 def _in_cloud(stack: EngineStack, before: Before, cluster: VmCluster | AckCluster) -> Sequence[str]:
     """Return what the stack says it retains, with ids; else what the stack file says."""
-    told = stack.outputs().get("retainedInCloud") if before.state is not None else None
+    told = stack.outputs().get("retainedInCloud") if before.first.state is not None else None
     return [str(item) for item in told] if told is not None else retained_in_cloud(cluster)
 
 

@@ -7,13 +7,14 @@ parts of a run (`engine.deploy`).
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from fleet.cli.deployment import Deployment, asked
+from fleet.cli.conditions import Conditions
+from fleet.cli.deployment import PROVIDERS, Deployment, asked
 from fleet.cli.ending import ending_of
 from fleet.cli.progress import watching
 from fleet.cli.shell import FAILED, say, say_json, warn
@@ -23,13 +24,14 @@ from fleet.cluster.owned import RETAINED_KINDS, labels_of, owned
 from fleet.cluster.purge import purge_user
 from fleet.cluster.report import Failure, Progress, failure_lines
 from fleet.cluster.waiting import retry_stuck, wait_ready
+from fleet.engine import parts
 from fleet.engine.changes import Changes, find_changes
-from fleet.engine.deploy import Before, Outcome, look, named, prepare, retained, settle
-from fleet.engine.deploy import destroy as destroy_all
-from fleet.engine.deploy import run as run_engine
+from fleet.engine.deploy import Before, Outcome, Share, deployed, look, named, retained
 from fleet.engine.events import Phase, place_of
 from fleet.engine.ownership import many_removed
+from fleet.engine.parts import Watches
 from fleet.engine.program import ROOT
+from fleet.engine.progress import EngineWatch, Together
 from fleet.engine.stack import EngineStack
 from fleet.errors import CHANGES, InputError, Problem
 from fleet.images.tags import RUNTIME, resolve_image
@@ -50,6 +52,7 @@ class _Done:
     purged: Sequence[str]
     retained: Sequence[str]
     failures: Sequence[Failure]
+    stacks: Sequence[str]
 
     def as_json(self) -> dict[str, Any]:
         failures = [str(failure) for failure in self.failures]
@@ -61,6 +64,7 @@ class _Done:
             "purged": list(self.purged),
             "retained": list(self.retained),
             "failures": failures,
+            "stacks": list(self.stacks),
         }
 
     def lines(self) -> Sequence[str]:
@@ -79,56 +83,71 @@ def up(deployment: Deployment, timeout: float | None, *, confirmed: bool, as_jso
     """Deploy, wait for the runtimes unless `timeout` is None, purge, say what was done."""
     with _ending_kindly():
         existing = deployment.existing_cluster()
-        with deployment.stack() as stack:
-            cluster = existing or deployment.made_cluster(stack)
-            before = look(stack, cluster, deployment.plan, partial(deployment.written_seed, stack))
+        with deployment.stack() as stack, deployment.held():
+            before = _look(deployment, stack, existing)
             _confirm_purge(deployment, before, confirmed=confirmed)
             _confirm_removal(deployment, before, confirmed=confirmed)
             _tell_absent(before)
             deployment.keep_seed(stack, before.seed)
             with watching() as progress:
-                done = _deploy(deployment, stack, existing, before, timeout, progress)
-            stack.tidy()
+                conditions = Conditions(deployment, stack, existing)
+                done = _deploy(deployment, conditions, before, timeout, progress)
     _tell(deployment, done, as_json=as_json)
+
+
+def _look(deployment: Deployment, first: EngineStack, existing: Cluster | None) -> Before:
+    cluster = existing or deployment.made_cluster(first)
+    seed = partial(deployment.written_seed, first)
+    return look(deployment.stacks(first), cluster, deployment.plan, seed)
+
+
+def _watches(deployment: Deployment, progress: Progress) -> Watches:
+    """Return what gives listeners to runs: one progress for all that run together."""
+
+    def watches(shares: Sequence[Share]) -> Callable[[Share], EngineWatch]:
+        counts = {share.stack.name: _objects(share) for share in shares}
+        together = Together(progress, sum(counts.values()))
+
+        def watch(share: Share) -> EngineWatch:
+            count = counts[share.stack.name]
+            if share.pool is None and len(shares) == 1:
+                return deployment.watch(progress, count)
+            return deployment.watch(together.one(), count, share.pool)
+
+        return watch
+
+    return watches
+
+
+def _objects(share: Share) -> int:
+    """Return about how many objects a run has to do with."""
+    held = len(share.state.objects) + PROVIDERS if share.state is not None else 0
+    return held if share.gone else share.stack.place.resources
 
 
 def _deploy(
     deployment: Deployment,
-    stack: EngineStack,
-    existing: Cluster | None,
+    conditions: Conditions,
     before: Before,
     timeout: float | None,
     progress: Progress,
 ) -> _Done:
     plan = deployment.plan
-    former = existing or deployment.made_cluster(stack)
-    recovery = prepare(stack, former, before, progress.say)
-    watch = deployment.watch(progress)
-    outcome = run_engine(stack, deployment.program(), recovery, watch)
-    cluster = existing or deployment.made_cluster(stack)
-    if cluster is not None:
-        # One that went away in mid-run is told at once, not after every user's wait.
-        cluster.ready()
-        # An object is refused (409) when somebody else writes the pool's quota at the moment in
-        # which it is counted: once more is enough for those (docs/pulumi.md).
-        if outcome.error is not None and watch.begin_again():
-            outcome = run_engine(stack, deployment.program(), recovery, watch)
-    failures = list(watch.failures)
+    ran = parts.up(before, conditions, _watches(deployment, progress), progress.say)
+    cluster, failures = conditions.cluster(), list(ran.failures)
     purged: list[str] = []
     stays: list[str] = []
     if cluster is not None:
-        if outcome.error is None:
-            settle(stack, cluster, plan, recovery, outcome)
         if timeout is not None:
-            if outcome.error is None:
+            if not ran.failed:
                 failures += wait_door(cluster, plan.door, timeout, progress)
             failures += _wait(deployment, cluster, timeout, failures, progress)
-        if outcome.error is None and not failures:
+        if ran.outcome.error is None and not failures:
             purged = _purge(deployment, cluster)
         stays = retained(owned(cluster, plan.environment, RETAINED_KINDS))
     claims = _purge_claims(deployment, before)
-    changes = find_changes(watch.happened(), purge=claims, claims=_claims(before))
-    return _Done(changes, outcome, purged, stays, failures)
+    changes = find_changes(ran.steps, purge=claims, claims=_claims(before))
+    return _Done(changes, ran.outcome, purged, stays, failures, ran.stacks)
 
 
 def _confirm_purge(deployment: Deployment, before: Before, *, confirmed: bool) -> None:
@@ -237,15 +256,15 @@ def preview(deployment: Deployment, *, as_json: bool) -> None:
     with _ending_kindly():
         existing = deployment.existing_cluster()
         with deployment.stack() as stack:
-            cluster = existing or deployment.made_cluster(stack)
-            before = look(stack, cluster, deployment.plan, partial(deployment.written_seed, stack))
+            before = _look(deployment, stack, existing)
             _tell_absent(before)
-            with watching() as progress, deployment.trial(stack, before) as trial:
-                watch = deployment.watch(progress)
-                trial.preview(deployment.program(), watch)
+            with watching() as progress, deployment.trial(before) as trial:
+                whole = not trial.first.stack.part.divided
+                conditions = Conditions(deployment, stack, existing, whole)
+                ran = parts.preview(trial, conditions, _watches(deployment, progress))
     claims = _purge_claims(deployment, before)
-    changes = find_changes(watch.planned(), purge=claims, claims=_claims(before))
-    drift = before.drift(deployment.place.name)
+    changes = find_changes(ran.steps, purge=claims, claims=_claims(before))
+    drift = before.drift
     put_back = [*(record.key for record in drift.missing), *(e.record.key for e in drift.edited)]
     if as_json:
         back, over = [str(key) for key in put_back], [str(key) for key in drift.unknown]
@@ -258,6 +277,8 @@ def preview(deployment: Deployment, *, as_json: bool) -> None:
             lines.append(f"take over {named(drift.unknown)}: ours, but unknown to the engine")
         for line in lines or ["nothing to do"]:
             say(line)
+    if ran.failed:
+        _fail(ran.failures, None)
     if changes.anything or put_back or drift.unknown:
         raise SystemExit(CHANGES)
 
@@ -266,21 +287,21 @@ def destroy(deployment: Deployment, *, confirmed: bool, as_json: bool) -> None:
     """Delete what is not retained, after a question that names it."""
     with _ending_kindly():
         existing = deployment.existing_cluster()
-        with deployment.stack() as stack:
-            cluster = existing or deployment.made_cluster(stack)
-            before = look(stack, cluster, deployment.plan, partial(deployment.written_seed, stack))
+        with deployment.stack() as stack, deployment.held():
+            before = _look(deployment, stack, existing)
             end = ending_of(deployment, stack, before)
             if not confirmed and not asked(end.question):
                 warn("destroy: not confirmed: nothing was deleted: give --yes")
                 raise SystemExit(FAILED)
+            shares = tuple(replace(share, gone=True) for share in before.shares)
             with watching() as progress:
-                watch = deployment.watch(progress, len(before.state.objects) if before.state else 0)
-                # In a cluster that goes too, nothing is left to look for.
-                outcome = destroy_all(stack, existing, before, watch)
+                conditions = Conditions(deployment, stack, existing)
+                going = replace(before, shares=shares)
+                ran = parts.down(going, conditions, _watches(deployment, progress))
     if as_json:
-        say_json({**end.as_json(), "failures": [str(failure) for failure in watch.failures]})
-    if outcome.error is not None:
-        _fail(watch.failures, outcome.error)
+        say_json({**end.as_json(), "failures": [str(failure) for failure in ran.failures]})
+    if ran.failed:
+        _fail(ran.failures, ran.outcome.error)
     if not as_json:
         for line in end.lines():
             say(line)
@@ -290,12 +311,12 @@ def refresh(deployment: Deployment) -> None:
     """Read the cluster into the state."""
     with _ending_kindly():
         deployment.existing_cluster()
-        with deployment.stack() as stack:
-            stack.clear_dead_locks()
-            with watching() as progress:
-                watch = deployment.watch(progress)
-                stack.refresh(watch)
-    read = [step for step in watch.happened() if step.phase is Phase.DONE and step.custom]
+        with deployment.stack() as stack, deployment.held(), watching() as progress:
+            shares = deployed(deployment.stacks(stack))
+            ran = parts.refresh(shares, _watches(deployment, progress))
+    if ran.failed:
+        _fail(ran.failures, ran.outcome.error)
+    read = [step for step in ran.steps if step.phase is Phase.DONE and step.custom]
     differ = [f"{step.kind} {place_of(step.inputs)}" for step in read if step.op in _DIFFERS]
     say(f"{len(read)} objects read into the engine's state")
     if differ:

@@ -1,6 +1,7 @@
 """Which of a runtime's pods is meant, and what it is doing, in a word and a reason.
 
-Pure functions over pods as the API returns them. An evicted or failed pod stays in the cluster
+The word is the API's, the reason that of `reasons`, as `fleet up` tells it while it waits. Pure
+functions over pods as the API returns them. An evicted or failed pod stays in the cluster
 beside its replacement, and an old one beside the new for as long as it takes to stop, so the
 choice has rules. Leaves out: asking the cluster, and words for a whole environment.
 """
@@ -8,10 +9,11 @@ choice has rules. Leaves out: asking the cluster, and words for a whole environm
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from fleet.cluster.client import Live
+from fleet.cluster.reasons import Kind, ending_of, reason_of_pod
 from fleet.cluster.untrusted import one_line
 
 _ENDED = frozenset({"Failed", "Succeeded"})
@@ -29,6 +31,8 @@ class Doing:
     """The reason behind it, when there is one: a line, safe to print."""
     container: str = ""
     """The container it is about, when it failed."""
+    ended: bool = False
+    """Whether that container ended, and may have said why in its log."""
 
 
 def part(item: Mapping[str, Any], key: str) -> Live:
@@ -107,13 +111,12 @@ def doing(pod: Live) -> Doing:
     for init, status in containers(pod):
         trouble = _trouble(status, init=init)
         if trouble is not None:
-            return trouble
+            return replace(trouble, note=_why(pod) or trouble.note)
     if ready(pod):
         return Doing(phase="Ready", note=_last_death(pod))
     placed = _condition(pod, "PodScheduled")
     if placed.get("status") == "False":
-        phase = _word(placed.get("reason")) or "Pending"
-        return Doing(phase=phase, note=_note(placed.get("message")))
+        return Doing(phase=_word(placed.get("reason")) or "Pending", note=_why(pod))
     phase = str(part(pod, "status").get("phase", "Unknown"))
     if phase == "Running":
         # A runtime that was up and takes no requests now is stuck, or its node is away.
@@ -134,41 +137,37 @@ def _condition(pod: Live, kind: str) -> Live:
 
 
 def _trouble(status: Live, *, init: bool) -> Doing | None:
-    """Return what is wrong with a container, or None."""
+    """Return what is wrong with a container, in the API's words; None when nothing is."""
     name = str(status.get("name", ""))
     state = part(status, "state")
     died = part(state, "terminated") or part(part(status, "lastState"), "terminated")
-    code = died.get("exitCode", 0)
-    running = state.get("running") is not None
-    if init and code and not running:
-        return Doing(phase="Init:Error", note=_death(died), container=name)
+    if init and died.get("exitCode", 0) and state.get("running") is None:
+        return Doing(phase="Init:Error", container=name, ended=True)
     waiting = part(state, "waiting")
     reason = _word(waiting.get("reason"))
     if reason == "CrashLoopBackOff":
-        return Doing(phase=reason, note=_death(died), container=name)
+        return Doing(phase=reason, container=name, ended=True)
     if reason and reason not in _STARTING:
         return Doing(phase=reason, note=_note(waiting.get("message")), container=name)
     if part(state, "terminated") and not init:
-        phase = _word(died.get("reason")) or "Error"
-        return Doing(phase=phase, note=_death(died), container=name)
+        return Doing(phase=_word(died.get("reason")) or "Error", container=name, ended=True)
     return None
+
+
+def _why(pod: Live) -> str:
+    """Return the reason why a pod does not run; empty where it may be only a matter of time."""
+    reason = reason_of_pod(pod)
+    if reason is None or reason.kind in {Kind.STARTING, Kind.SILENT}:
+        return ""
+    return _note(reason.text)
 
 
 def _last_death(pod: Live) -> str:
     for init, status in containers(pod):
         died = part(part(status, "lastState"), "terminated")
         if died and not init:
-            return f"started again after {_death(died)}"
+            return _note(f"started again: the container before {ending_of(died)}")
     return ""
-
-
-def _death(died: Live) -> str:
-    told = f"exit code {died.get('exitCode', '?')}"
-    reason = _word(died.get("reason"))
-    if reason not in {"", "Error", "Completed"}:
-        told += f", {reason}"
-    said = _note(died.get("message"))
-    return f"{told}: {said}" if said else told
 
 
 def _word(value: object) -> str:

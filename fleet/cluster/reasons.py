@@ -112,6 +112,16 @@ def reason_of(
     return _Judged(pod, _newest_first(events), claims).reason()
 
 
+def reason_of_pod(pod: Live) -> Reason | None:
+    """Return what keeps a pod from running, by what it says itself; None when nothing does."""
+    return _Judged(pod, (), ()).reason()
+
+
+def ending_of(ended: Live) -> str:
+    """Return how a container ended, by its `terminated` state: code, cause, last words."""
+    return safe(f"{_ending(ended)}{_last_words(ended)}")
+
+
 def current_replicaset(deployment: Live, replicasets: Iterable[Live]) -> Live | None:
     """Return the ReplicaSet of the template that the Deployment asks for now.
 

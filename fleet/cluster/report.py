@@ -38,9 +38,12 @@ class Failure:
     user: str | None
     step: str
     cause: str
+    pool: str | None = None
+    """The pool whose stack it is of, where pools have stacks of their own."""
 
     def __str__(self) -> str:
-        who = f"user {shown(self.user)}" if self.user else "environment"
+        shared = f"pool {shown(self.pool)}" if self.pool else "environment"
+        who = f"user {shown(self.user)}" if self.user else shared
         return f"{who}: {self.step}: {self.cause}"
 
 

@@ -211,8 +211,7 @@ def _last_words(cluster: Cluster, owned: Mapping[tuple[str, str], _Owned]) -> di
     failed = [
         (pod, doing)
         for mine in owned.values()
-        if (pod := judged.choose(mine.pods)) is not None
-        and (doing := judged.doing(pod)).note.startswith("exit code")
+        if (pod := judged.choose(mine.pods)) is not None and (doing := judged.doing(pod)).ended
     ][:_ASKED]
     with ThreadPoolExecutor(_PARALLEL) as pool:
         lines = pool.map(partial(_last_line, cluster), failed)

@@ -74,6 +74,57 @@ def _say_nothing() -> None:
     pass
 
 
+class Interrupts:
+    """Engines that run in threads, and an interrupt for all of them.
+
+    Only the main thread hears a signal.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stops: dict[int, _Stop] = {}
+        self._asked: tuple[int, FrameType | None] | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody has asked to stop."""
+        return self._asked is not None
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Pass a signal on to every engine that runs, and to those that begin later."""
+        self._asked = (number, frame)
+        for stop in list(self._stops.values()):
+            stop.handle(number, frame)
+
+    @contextmanager
+    def passed_to(self, stop: _Stop) -> Generator[None]:
+        """Have an engine hear of a signal while it runs."""
+        with self._lock:
+            self._stops[id(stop)] = stop
+        try:
+            if self._asked is not None:
+                stop.handle(*self._asked)
+            yield
+        finally:
+            with self._lock:
+                del self._stops[id(stop)]
+
+
+_THREADS: list[Interrupts] = []
+
+
+@contextmanager
+def heard_by_threads() -> Generator[Interrupts]:
+    """Let engines that other threads run hear the signals of this process, in the main thread."""
+    interrupts = Interrupts()
+    _THREADS.append(interrupts)
+    try:
+        with _handled(interrupts.handle):
+            yield interrupts
+    finally:
+        _THREADS.remove(interrupts)
+
+
 @dataclass(eq=False)
 class EngineCommand(auto.PulumiCommand):
     """Pulumi's command line; `on_interrupt` is called once it has been asked to stop."""
@@ -139,6 +190,8 @@ class EngineCommand(auto.PulumiCommand):
         }
         stop = _Stop(self.on_interrupt)
         with _files() as (given, out, err), _signals(stop):
+            if stop.asked:
+                raise StoppedError
             if stdin is not None:
                 given.write(stdin)
                 given.seek(0)
@@ -152,7 +205,7 @@ class EngineCommand(auto.PulumiCommand):
                 start_new_session=True,
             )
             stop.pid = process.pid
-            stop.pass_on()
+            stop.pass_on()  # a signal may have come in between
             code = process.wait()
             end_session(process.pid)
             result = auto.CommandResult(stdout=_text(out), stderr=_text(err), code=code)
@@ -182,10 +235,19 @@ def _text(file: IO[str]) -> str:
 @contextmanager
 def _signals(stop: _Stop) -> Generator[None]:
     """Let `stop` handle the signals that end a program, where Python lets us."""
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is threading.main_thread():
+        with _handled(stop.handle):
+            yield
+    elif _THREADS:
+        with _THREADS[-1].passed_to(stop):
+            yield
+    else:
         yield
-        return
-    before = {number: signal.signal(number, stop.handle) for number in _SIGNALS}
+
+
+@contextmanager
+def _handled(handle: Callable[[int, FrameType | None], None]) -> Generator[None]:
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
         yield
     finally:

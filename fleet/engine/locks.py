@@ -6,14 +6,15 @@ knows: its own refusal is told in our words.
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
 import signal
 import socket
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -125,6 +126,43 @@ def clear_dead_locks(environment: str, state: Path) -> list[Lock]:
         end_session(lock.pid)
         cleared.append(lock)
     return cleared
+
+
+@contextmanager
+def held(environment: str, state: Path | None) -> Generator[None]:
+    """Hold an environment of several stacks from a run's beginning to its end.
+
+    Between two of its stacks no lock of the engine's is held. Raises EngineError when a live run
+    holds it. Of states that are not kept in files each stack has the engine's lock only.
+    """
+    if state is None:
+        yield
+        return
+    path = state / ".pulumi" / "locks" / PROJECT / f"{environment}.json"
+    _take(path, environment)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _take(path: Path, environment: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    now = datetime.now().astimezone().isoformat()
+    who = {"username": getpass.getuser(), "hostname": socket.gethostname()}
+    draft.write_text(json.dumps({"pid": os.getpid(), "timestamp": now, **who}), encoding="utf-8")
+    try:
+        while True:
+            with suppress(FileExistsError):
+                path.hardlink_to(draft)  # whole, or not at all
+                return
+            lock = _read(path)
+            if lock is not None and not is_dead(lock, socket.gethostname(), find_process):
+                raise lock.refusal(environment)
+            path.unlink(missing_ok=True)
+    finally:
+        draft.unlink()
 
 
 def _abandoned(pid: int) -> bool:

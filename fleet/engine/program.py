@@ -5,6 +5,7 @@ Leaves out: what is declared (`components.program`), which plain `pulumi` runs t
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,23 +18,41 @@ from pulumi.runtime.config import CONFIG, is_config_secret
 from pulumi.runtime.proto import source_pb2
 
 from components.program import declare_stack
+from fleet.names import PROJECT
 
 ROOT = Path(__file__).parents[2]
 """The checkout: the program of the environments that it deploys, wherever their files are."""
 
 
-def inline_program(folder: Path, variables: Mapping[str, str]) -> Callable[[], None]:
-    """Return the program for an environment whose scenes are relative to `folder`."""
+_DIVISION = f"{PROJECT}:stacks"
+
+
+def inline_program(
+    folder: Path, variables: Mapping[str, str], *, whole: bool = False
+) -> Callable[[], None]:
+    """Return the program for an environment whose scenes are relative to `folder`.
+
+    With `whole` it is one stack, whatever the stack file says: to look at what was never deployed.
+    """
 
     def program() -> None:
         # Paths in the program are relative to it: a state must not hold a machine's own.
         os.chdir(ROOT)
         leave_out_needless()
-        known = CONFIG.get()
+        known = {key: text for key, text in CONFIG.get().items() if not whole or key != _DIVISION}
         sealed = set(filter(is_config_secret, known))
         declare_stack(pulumi.get_stack(), folder, known, sealed, variables)
 
     return program
+
+
+def program_digest() -> str:
+    """Return what stands for the program itself: another one may declare other things."""
+    text = hashlib.sha256()
+    for folder in ("components", "fleet"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            text.update(file.read_bytes())
+    return text.hexdigest()
 
 
 def leave_out_needless() -> None:

@@ -8,7 +8,8 @@ out: how a line looks (the shell), what the run changed (`changes`), whether pod
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from fleet.cluster.reasons import safe
@@ -54,6 +55,49 @@ _OBJECT = re.compile(r'^[\w.]+ "[^"]*" is (?=forbidden: |invalid: )')
 _PROGRAM = "program"
 
 
+class Together:
+    """One progress for runs side by side: what is done of all of them, what happens in any."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        """Tell `progress` of runs of `total` resources in all."""
+        self._progress = progress
+        self._total = total
+        self._lock = threading.Lock()
+        self._known: dict[str, dict[int, tuple[int, Sequence[str]]]] = {}
+
+    def one(self) -> Progress:
+        """Return where one of the runs tells how far it is."""
+        return _One(self)
+
+    def at(self, run: int, step: str, done: int, now: Sequence[str]) -> None:
+        """Take how far one of the runs is."""
+        with self._lock:
+            known = self._known.setdefault(step, {})
+            known[run] = (done, now)
+            finished = sum(count for count, _ in known.values())
+            doing = [text for _, texts in known.values() for text in texts]
+            self._progress.at(step, finished, self._total, doing)
+
+    def say(self, line: str) -> None:
+        """Take a line that a person should read once."""
+        with self._lock:
+            self._progress.say(line)
+
+
+class _One:
+    """The progress of one run among others."""
+
+    def __init__(self, together: Together) -> None:
+        self._together = together
+
+    def at(self, step: str, done: int, total: int, now: Sequence[str] = ()) -> None:
+        del total
+        self._together.at(id(self), step, done, now)
+
+    def say(self, line: str) -> None:
+        self._together.say(line)
+
+
 class EngineWatch:
     """Takes the events of one run, tells what goes on, and keeps what happened."""
 
@@ -62,13 +106,18 @@ class EngineWatch:
         progress: Progress,
         total: int = 0,
         verbose: Callable[[str], None] | None = None,
+        pool: str | None = None,
     ) -> None:
-        """Listen for a run of `total` resources (0: not known); `verbose` takes every event."""
+        """Listen for a run of `total` resources (0: not known); `verbose` takes every event.
+
+        `pool` is the pool that the run is of, where pools have stacks of their own.
+        """
         self.failures: list[Failure] = []
         """What did not work so far, each told when it came."""
         self._progress = progress
         self._total = total
         self._verbose = verbose
+        self._pool = pool
         self._steps: list[Step] = []
         self._owners: dict[str, Step] = {}
         self._doing: dict[tuple[str, str], str] = {}
@@ -143,6 +192,7 @@ class EngineWatch:
             user=owner_of(step).user if step and known else None,
             step=_step_words(step) if step and known else _PROGRAM,
             cause=cause,
+            pool=self._pool,
         )
         self.failures.append(failure)
         self._progress.say(str(failure))

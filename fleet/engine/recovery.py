@@ -35,7 +35,12 @@ class Stack(Protocol):
 
     @property
     def name(self) -> str:
-        """The environment."""
+        """What the engine calls it."""
+        ...
+
+    @property
+    def environment(self) -> str:
+        """The environment that it belongs to."""
         ...
 
     def state(self) -> State | None:
@@ -79,7 +84,7 @@ def recover(
     on_event: OnEvent,
 ) -> Recovery:
     """Put back what can be put back, and prepare the state for a run."""
-    drift = find_drift(stack.name, state, live)
+    drift = find_drift(stack.environment, state, live)
     _await_gone(cluster, drift.leaving)
     remade = _put_back(cluster, drift.edited)
     release_fields(cluster, stale_managers(state, live))
@@ -149,7 +154,7 @@ def delete_unknown(stack: Stack, cluster: Cluster, unknown: Iterable[Key]) -> li
     if not keys:
         return []
     state = stack.state() or NOTHING
-    live = owned(cluster, stack.name)
+    live = owned(cluster, stack.environment)
     deleted = [key for key in keys if key not in state.objects and key in live]
     for key in deleted:
         kind, name, namespace = key.address

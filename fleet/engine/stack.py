@@ -7,20 +7,17 @@ Leaves out: the order of a deployment (`deploy`).
 from __future__ import annotations
 
 import json
-import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pulumi.automation as auto
-import yaml
 from pulumi.automation._stack import StackInitMode
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 from pulumi.automation.events import EngineEvent
@@ -29,10 +26,18 @@ from fleet.alicloud.cloud_assistant import PYTHON
 from fleet.cluster.untrusted import one_line
 from fleet.engine.command import EngineCommand
 from fleet.engine.locks import clear_dead_locks, told_refusal
+from fleet.engine.place import Place, link_stack_file, pools_folder, work_folder
 from fleet.engine.settings import RATE, Engine, EngineSettings
 from fleet.engine.state import State, read_state
-from fleet.engine.state_file import mend_state_file, read_state_file, tidy_state
+from fleet.engine.state_file import (
+    mend_state_file,
+    read_state_file,
+    read_tags,
+    stacks_of,
+    tidy_state,
+)
 from fleet.errors import EngineError
+from fleet.plan.stacks import Part, split_name
 
 Program = Callable[[], None]
 OnEvent = Callable[[EngineEvent], None]
@@ -40,6 +45,7 @@ OnEvent = Callable[[EngineEvent], None]
 PARALLEL = 32
 _LEAST_MEMORY = 250
 _LONG = 400
+_DONE = "opencode-fleet:done"
 _FAST = {
     # One write of the state at the end. A run that is killed before is mended by the next one.
     "PULUMI_SKIP_CHECKPOINTS": "true",
@@ -49,20 +55,6 @@ _FAST = {
 _STOPPING = "stopping: the engine finishes what it has begun and writes its state"
 ADOPT = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
 """Settings of a run that takes over objects which exist already."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where an environment's stack file and the project are."""
-
-    name: str
-    file: Path
-    project: Path
-    """Folder of the program and of Pulumi.yaml."""
-    resources: int = 0
-    """About how many there are to be."""
-    only_kubernetes: bool = False
-    """Whether nothing else is made: no cloud, no image."""
 
 
 def run_settings(place: Place, settings: EngineSettings) -> dict[str, str]:
@@ -85,27 +77,6 @@ def run_settings(place: Place, settings: EngineSettings) -> dict[str, str]:
         variables["GOGC"] = "70"
         variables["GOMEMLIMIT"] = f"{max(_LEAST_MEMORY, place.resources // 2)}MiB"
     return variables
-
-
-@contextmanager
-def work_folder(place: Place) -> Generator[Path]:
-    """Yield a folder that the engine takes for the project's, and that leads to the stack file.
-
-    It is the project itself when the stack file is in it. The engine cannot be told to look for
-    stack files elsewhere but by a Pulumi.yaml.
-    """
-    if place.file.parent.resolve() == place.project.resolve():
-        yield place.project
-        return
-    with tempfile.TemporaryDirectory(prefix="opencode-fleet-") as name:
-        folder = Path(name).resolve()
-        text = (place.project / "Pulumi.yaml").read_text(encoding="utf-8")
-        project = cast("dict[str, Any]", yaml.safe_load(text))
-        # Relative: the engine puts it behind its own folder whatever it is.
-        project["stackConfigDir"] = os.path.relpath(place.file.parent.resolve(), folder)
-        draft = yaml.safe_dump(project, sort_keys=False)
-        (folder / "Pulumi.yaml").write_text(draft, encoding="utf-8")
-        yield folder
 
 
 class _Workspace(auto.LocalWorkspace):
@@ -131,9 +102,10 @@ class _Stack(auto.Stack):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineStack:
-    """One environment's stack."""
+    """The stack of an environment, or of a part of one."""
 
-    name: str
+    part: Part
+    place: Place
     settings: EngineSettings
     command: EngineCommand
     folder: Path
@@ -141,6 +113,62 @@ class EngineStack:
     """Takes a line about something that a person should know."""
     run_settings: Mapping[str, str]
     """Settings of runs that change things."""
+    pools: Path | None = None
+    """The folder for stacks of pools, for an environment that is divided."""
+
+    @property
+    def name(self) -> str:
+        """What the engine calls it."""
+        return self.part.stack
+
+    @property
+    def environment(self) -> str:
+        """The environment that it belongs to."""
+        return self.part.environment
+
+    def of_pool(self, pool: str, resources: int) -> EngineStack:
+        """Return the stack of a pool of this environment, of about so many resources."""
+        if self.pools is None:
+            raise LookupError(pool)
+        part = Part(environment=self.environment, pool=pool, divided=True)
+        link_stack_file(self.pools, self.place.file, part.stack)
+        place = replace(self.place, resources=resources, only_kubernetes=True)
+        settings = run_settings(place, self.settings)
+        return replace(
+            self, part=part, place=place, folder=self.pools, run_settings=settings, pools=None
+        )
+
+    def peer(self, pool: str) -> EngineStack:
+        """Return the stack of a pool to look at, of whatever setting this environment is now."""
+        return replace(self, part=Part(environment=self.environment, pool=pool, divided=True))
+
+    def pool_stacks(self) -> list[str]:
+        """Return the pools of this environment that have stacks."""
+        folder = self.settings.state_folder
+        if folder is not None:
+            names = stacks_of(folder)
+        else:
+            listed = cast("list[dict[str, Any]]", json.loads(self._must(["stack", "ls", "--json"])))
+            names = [str(item["name"]).rpartition("/")[2] for item in listed]
+        parts = map(split_name, names)
+        return sorted(pool for name, pool in parts if name == self.environment and pool)
+
+    def done(self) -> str:
+        """Return what was written down after the last run that worked; empty where nothing was."""
+        folder = self.settings.state_folder
+        if folder is not None:
+            return read_tags(folder, self.name).get(_DONE, "")
+        text = self._ask(["stack", "tag", "ls", "--json", "--stack", self.name]) or "{}"
+        return str(cast("dict[str, Any]", json.loads(text)).get(_DONE, ""))
+
+    def set_done(self, text: str) -> None:
+        """Write down, beside the state and not in it, what a run that worked has made."""
+        self._must(["stack", "tag", "set", _DONE, text, "--stack", self.name])
+
+    def remove(self) -> None:
+        """Remove a stack that has nothing left."""
+        # By default the engine removes the stack file with it, which is the whole environment's.
+        self._must(["stack", "rm", "--yes", "--preserve-config", "--stack", self.name])
 
     def state(self) -> State | None:
         """Return what the state holds; None where there is no such stack yet."""
@@ -242,10 +270,11 @@ class EngineStack:
                 clear_pending_creates=True,
             )
 
-    def destroy(self, on_event: OnEvent) -> None:
-        """Delete all that is not retained."""
+    def destroy(self, on_event: OnEvent, *, preview: bool = False) -> None:
+        """Delete all that is not retained; with `preview`, find out what that is."""
         with self._run():
             self._stack({}).destroy(
+                preview_only=preview,
                 on_event=on_event,
                 parallel=PARALLEL,
                 color="never",
@@ -313,18 +342,28 @@ def _last_line(text: str) -> str:
 
 @contextmanager
 def engine_stack(
-    place: Place, settings: EngineSettings, engine: Engine, tell: Callable[[str], None]
+    place: Place,
+    settings: EngineSettings,
+    engine: Engine,
+    tell: Callable[[str], None],
+    *,
+    divided: bool = False,
 ) -> Generator[EngineStack]:
-    """Yield the stack of an environment; `tell` takes lines that a person should read."""
+    """Yield the stack of an environment, or its base stack where it is divided.
+
+    `tell` takes lines that a person should read.
+    """
     # Commands of the program's own run where the engine runs, which need not be the checkout.
     variables = {**settings.variables, **engine.variables, PYTHON: sys.executable}
     command = EngineCommand(engine.program, partial(tell, _STOPPING), variables)
-    with work_folder(place) as folder:
+    with work_folder(place) as folder, pools_folder(place) as pools:
         yield EngineStack(
-            name=place.name,
+            part=Part(environment=place.name, divided=divided),
+            place=place,
             settings=settings,
             command=command,
             folder=folder,
             tell=tell,
             run_settings=run_settings(place, settings),
+            pools=pools if divided else None,
         )

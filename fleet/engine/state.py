@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from fleet.cluster.owned import Key
-from fleet.names import LABEL_ENVIRONMENT
+from fleet.names import LABEL_ENVIRONMENT, LABEL_POOL
 
 # Marks a value of a state as special; https://www.pulumi.com/docs/iac/using-pulumi/state-backends
 SPECIAL = "4dabf18193072939515e22adb298388d"
@@ -32,10 +32,17 @@ class Recorded:
     manager: str
     """The name under which the engine owns its fields."""
 
+    @property
+    def pool(self) -> str:
+        """The pool that it belongs to; empty where it is of none."""
+        return str(self._labels().get(LABEL_POOL, ""))
+
     def belongs_to(self, environment: str) -> bool:
         """Return whether it carries the label by which the environment's objects are listed."""
-        labels = _mapping(_mapping(self.inputs.get("metadata")).get("labels"))
-        return labels.get(LABEL_ENVIRONMENT) == environment
+        return self._labels().get(LABEL_ENVIRONMENT) == environment
+
+    def _labels(self) -> Mapping[str, Any]:
+        return _mapping(_mapping(self.inputs.get("metadata")).get("labels"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +56,8 @@ class State:
     """URNs of resources that a killed run may have made or not."""
     protected: tuple[str, ...] = ()
     """Resources that the engine refuses to delete, by kind and name."""
+    written: str = ""
+    """When it was written, as the engine has it: another one for every run of anybody's."""
 
     @property
     def empty(self) -> bool:
@@ -74,6 +83,7 @@ def read_state(deployment: Mapping[str, Any]) -> State:
         objects=objects,
         resources=sum(1 for item in resources if item["type"] != "pulumi:pulumi:Stack"),
         protected=tuple(_named(str(item["urn"])) for item in resources if item.get("protect")),
+        written=str(_mapping(deployment.get("manifest")).get("time", "")),
         pending=tuple(str(_mapping(item.get("resource")).get("urn", "")) for item in pending),
     )
 

@@ -44,6 +44,30 @@ def read_state_file(state: Path, stack: str) -> dict[str, Any] | None:
     return cast("dict[str, Any]", checkpoint.get("latest") or {})
 
 
+def stacks_of(state: Path) -> list[str]:
+    """Return the names of the project's stacks, damaged ones too."""
+    folder = state / ".pulumi" / "stacks" / PROJECT
+    files = folder.iterdir() if folder.is_dir() else ()
+    return sorted(
+        {
+            file.name.removesuffix(ending)
+            for file in files
+            for ending in (*_ENDINGS, ".json.zst")
+            if file.name.endswith(ending)
+        }
+    )
+
+
+def read_tags(state: Path, stack: str) -> dict[str, str]:
+    """Return a stack's tags; none where they cannot be read."""
+    file = state / ".pulumi" / "stacks" / PROJECT / f"{stack}.pulumi-tags"
+    try:
+        content = cast("dict[str, Any]", json.loads(file.read_bytes()))
+        return {str(key): str(value) for key, value in content["tags"].items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return {}
+
+
 def mend_state_file(state: Path, stack: str) -> str | None:
     """Put a damaged state file right; return what was done, None when it is whole or not there.
 

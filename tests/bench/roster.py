@@ -23,17 +23,20 @@ def write(
     count: int = USERS,
     *,
     pools: int = POOLS,
+    divided: bool = False,
 ) -> Path:
     """Write `Pulumi.<environment>.yaml` and its scenes; what a run has sealed into it stays.
 
-    Its users are suspended: what is measured is the engine, not pods.
+    Its users are suspended: what is measured is the engine, not pods. With `divided` each pool has
+    a stack of its own.
     """
     if not (folder / "scenes").exists():
         shutil.copytree(ROOT / "scenes", folder / "scenes")
     config: dict[str, Any] = {
         "cluster": {"kind": "existing", "context": CONTEXT},
         "image": {"mode": "local", "reference": "opencode-fleet/runtime:bench"},
-        "access": {"domain": "fleet.localhost", "tls": "none"},
+        # Of its own: no two environments of one cluster may have a host in common.
+        "access": {"domain": f"{environment}.fleet.localhost", "tls": "none"},
         "model": {
             "provider": "openai",
             "baseUrl": "https://api.openai.com/v1",
@@ -43,6 +46,7 @@ def write(
         "pools": {f"pool-{number}": {} for number in range(pools + 1)},
         "scenes": {name: {"path": f"scenes/{name}"} for name in ("coding", "research")},
         "users": users(count, pools),
+        "stacks": {"per": "pool" if divided else "environment"},
     }
     path = folder / f"Pulumi.{environment}.yaml"
     keys: dict[str, Any] = {f"opencode-fleet:{key}": value for key, value in config.items()}

@@ -53,9 +53,11 @@ class Project:
             "XDG_DATA_HOME": str(self.folder / "data"),
         }
 
-    def users(self, environment: str, count: int) -> None:
-        """Write a stack file."""
-        roster.write(self.folder, environment, count, pools=_POOLS)
+    def users(
+        self, environment: str, count: int, pools: int = _POOLS, *, divided: bool = False
+    ) -> None:
+        """Write a stack file; `divided`: with a stack a pool."""
+        roster.write(self.folder, environment, count, pools=pools, divided=divided)
 
     def fleet(self, *words: str, looking: bool = False) -> Run:
         """Run a command."""
@@ -173,6 +175,26 @@ def test_destroy(hundred: Project, figures: Figures) -> None:
         hundred.up("many")
     figures.note("destroy of 100 users", "1.2 times kubectl", median(ours))
     figures.note("  kubectl delete of the same objects", "", median(theirs))
+
+
+def test_ten_stacks(project: Project, figures: Figures) -> None:
+    """A thousand users, a stack a pool. The last is taken away and put back between the rounds."""
+    count = roster.USERS
+    project.users("ten", count - 1, roster.POOLS, divided=True)
+    first = project.up("ten", looking=True)
+    figures.note(f"first up of {count} in ten stacks", "150 s", median([first]))
+    runs = [project.up("ten") for _ in range(_ROUNDS)]
+    assert all(_NOTHING in run.out for run in runs)
+    figures.note(f"up, nothing changed, {count} users in ten stacks", "", median(runs))
+    added: list[Run] = []
+    for _ in range(_ROUNDS):
+        project.users("ten", count, roster.POOLS, divided=True)
+        added.append(project.up("ten", looking=True))
+        assert "created" in added[-1].out
+        project.users("ten", count - 1, roster.POOLS, divided=True)
+        project.up("ten")
+    figures.note(f"up that adds one user to {count}, a stack a pool", "12 s, 600 MB", median(added))
+    project.destroy("ten")
 
 
 def test_kubectl_apply(project: Project, figures: Figures) -> None:

@@ -82,7 +82,8 @@ def test_an_init_container_that_fails_is_told_as_that(status: dict[str, Any]) ->
     state = {"waiting": {"reason": "PodInitializing"}}
     waiting = {"name": "opencode", "restartCount": 0, "state": state}
     found = pod("a", 1, {**status, "containerStatuses": [waiting]})
-    expected = Doing(phase="Init:Error", note="exit code 1", container="lay-skeleton")
+    note = "init container lay-skeleton ended with exit code 1"
+    expected = Doing(phase="Init:Error", note=note, container="lay-skeleton", ended=True)
     assert pods.doing(found) == expected
     assert pods.restarts(found) == 2
 
@@ -105,11 +106,21 @@ def test_an_init_container_that_fails_is_told_as_that(status: dict[str, Any]) ->
                     }
                 ],
             },
-            Doing(phase="Unschedulable", note="0/1 nodes are available: 1 Insufficient cpu."),
+            Doing(
+                phase="Unschedulable",
+                note="no node takes the pod: 0/1 nodes are available: 1 Insufficient cpu.",
+            ),
         ),
         (
-            init(state={"waiting": {"reason": "ImagePullBackOff", "message": "no\nsuch \x1b[31m"}}),
-            Doing(phase="ImagePullBackOff", note="no such", container="lay-skeleton"),
+            init(
+                image="a:1",
+                state={"waiting": {"reason": "ImagePullBackOff", "message": "no\nsuch \x1b[31m"}},
+            ),
+            Doing(
+                phase="ImagePullBackOff",
+                note="image a:1 cannot be used: no such",
+                container="lay-skeleton",
+            ),
         ),
         (init(state={"running": {}}), Doing(phase="Pending")),
         (
@@ -124,11 +135,22 @@ def test_an_init_container_that_fails_is_told_as_that(status: dict[str, Any]) ->
                 state={"waiting": {"reason": "CrashLoopBackOff"}},
                 lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
             ),
-            Doing(phase="CrashLoopBackOff", note="exit code 137, OOMKilled", container="opencode"),
+            Doing(
+                phase="CrashLoopBackOff",
+                note="container opencode was killed: it needs more memory than its limit"
+                " (OOMKilled, exit code 137)",
+                container="opencode",
+                ended=True,
+            ),
         ),
         (
             main(state={"terminated": {"exitCode": 2, "reason": "Error", "message": "bad\nfile"}}),
-            Doing(phase="Error", note="exit code 2: bad file", container="opencode"),
+            Doing(
+                phase="Error",
+                note="container opencode ended with exit code 2: file",
+                container="opencode",
+                ended=True,
+            ),
         ),
         (
             {
@@ -138,7 +160,11 @@ def test_an_init_container_that_fails_is_told_as_that(status: dict[str, Any]) ->
                     lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
                 ),
             },
-            Doing(phase="Ready", note="started again after exit code 137, OOMKilled"),
+            Doing(
+                phase="Ready",
+                note="started again: the container before was killed: it needs more memory than"
+                " its limit (OOMKilled, exit code 137)",
+            ),
         ),
     ],
 )

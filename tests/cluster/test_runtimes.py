@@ -172,12 +172,13 @@ class TestRestart:
     def test_one_that_does_not_get_ready_fails_with_the_pods_reason(self, fleet: Served) -> None:
         fleet.deploy("alice")
         waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
-        status = {"phase": "Pending", "containerStatuses": [{"name": "opencode", "state": waiting}]}
-        self.next_pod(fleet, status)
+        container = {"name": "opencode", "image": "a:1", "state": waiting}
+        self.next_pod(fleet, {"phase": "Pending", "containerStatuses": [container]})
         done = fleet.fleet("restart", "alice", "-s", "t", "--timeout", "1")
         assert done.code == 1
         assert done.err.splitlines()[-1] == (
-            "user alice: restart: not ready in 1 s: ImagePullBackOff: no such image: see fleet logs"
+            "user alice: restart: not ready in 1 s: ImagePullBackOff: image a:1 cannot be used:"
+            " no such image: see fleet logs"
         )
 
     def test_a_runtime_that_is_not_there_cannot_be_restarted(self, fleet: Served) -> None:

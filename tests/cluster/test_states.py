@@ -65,7 +65,9 @@ def test_a_failed_init_container_is_told_with_its_restarts_and_its_last_line(
     fleet.api.logs[("oc-alice-1", "lay-skeleton")] = Log(text=b"first\nno space left \x1b[2J\n")
     row = rows(fleet)["alice"]
     assert (row["phase"], row["restarts"]) == ("Init:Error", 3)
-    assert row["note"] == "exit code 1; last line: no space left \\x1b[2J"
+    assert row["note"] == (
+        "init container lay-skeleton ended with exit code 1; last line: no space left \\x1b[2J"
+    )
 
 
 def test_the_last_line_of_a_container_that_is_not_there_any_more_is_left_out(
@@ -73,7 +75,8 @@ def test_the_last_line_of_a_container_that_is_not_there_any_more_is_left_out(
 ) -> None:
     fleet.deploy("alice", pod=broken())
     row = rows(fleet)["alice"]
-    assert (row["phase"], row["note"]) == ("CrashLoopBackOff", "exit code 1")
+    note = "container opencode ended with exit code 1"
+    assert (row["phase"], row["note"]) == ("CrashLoopBackOff", note)
 
 
 def test_a_pod_that_cannot_be_placed_has_the_schedulers_reason(fleet: Served) -> None:
@@ -86,7 +89,7 @@ def test_a_pod_that_cannot_be_placed_has_the_schedulers_reason(fleet: Served) ->
     }
     fleet.deploy("alice", pod={"phase": "Pending", "conditions": [condition]})
     row = rows(fleet)["alice"]
-    assert (row["phase"], row["note"]) == ("Unschedulable", said)
+    assert (row["phase"], row["note"]) == ("Unschedulable", f"no node takes the pod: {said}")
 
 
 def test_a_pod_that_may_not_be_made_has_the_reason_of_who_refused_it(fleet: Served) -> None:

@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from fleet.engine.locks import Lock, clear_dead_locks, find_locks, is_dead, told_refusal
+from fleet.engine.locks import (
+    Lock,
+    clear_dead_locks,
+    find_locks,
+    held,
+    is_dead,
+    told_refusal,
+)
 from fleet.engine.processes import Process, end_session, find_process
 from fleet.errors import EngineError
 
@@ -180,3 +187,29 @@ class TestSessions:
         mine = find_process(os.getpid())
         assert mine is not None
         assert mine.session == os.getsid(0)
+
+
+class TestHeld:
+    def test_an_environment_of_several_stacks_is_held_by_one_run(self, tmp_path: Path) -> None:
+        here = f"process {os.getpid()}"
+        with held("t", tmp_path):
+            refused = pytest.raises(EngineError, match=f"environment t: another run .*{here}")
+            with refused, held("t", tmp_path):
+                pytest.fail("held twice")
+            with held("other", tmp_path):
+                assert len(list((tmp_path / ".pulumi/locks/opencode-fleet").iterdir())) == 2
+        assert list((tmp_path / ".pulumi/locks/opencode-fleet").iterdir()) == []
+
+    def test_what_a_dead_run_held_is_taken_over(self, tmp_path: Path) -> None:
+        process = subprocess.Popen([sys.executable, "-c", ""])
+        process.wait()
+        file = tmp_path / ".pulumi/locks/opencode-fleet/t.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(write(tmp_path, process.pid).read_text())
+        with held("t", tmp_path):
+            assert json.loads(file.read_text())["pid"] == os.getpid()
+        assert not file.exists()
+
+    def test_a_state_that_is_no_folder_has_the_engines_locks_alone(self) -> None:
+        with held("t", None), held("t", None):
+            assert find_locks(Path("absent"), "t") == []

@@ -44,6 +44,7 @@ class Engine:
     holds: State | None = NOTHING
     read: list[Sequence[str] | None] = field(default_factory=list[Sequence[str] | None])
     name: str = "t"
+    environment: str = "t"
 
     def state(self) -> State | None:
         return self.holds

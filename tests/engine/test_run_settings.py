@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fleet.engine.place import Place, work_folder
 from fleet.engine.settings import RATE, engine_settings
-from fleet.engine.stack import Place, run_settings, work_folder
+from fleet.engine.stack import run_settings
 
 
 def variables(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.engine.state_file import mend_state_file, tidy_state
+from fleet.engine.state_file import mend_state_file, read_tags, stacks_of, tidy_state
 
 WHOLE, OLD, HALF = b'{"version": 3}', b'{"version": 3, "old": true}', b'{"versi'
 
@@ -70,3 +70,29 @@ def test_of_many_runs_copies_the_last_twenty_stay(tmp_path: Path) -> None:
     ]
     assert len(list(history.iterdir())) == 60
     tidy_state(tmp_path, "nobody")
+
+
+def test_stacks_are_listed_whatever_their_files_are_called(tmp_path: Path) -> None:
+    assert stacks_of(tmp_path) == []
+    names = ("t.json", "t.json.bak", "t.json.attrs", "t.a.json.gz", "t.json.json", "t.pulumi-tags")
+    for name in names:
+        (stacks(tmp_path) / name).write_bytes(WHOLE)
+    assert stacks_of(tmp_path) == ["t", "t.a", "t.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "tags"),
+    [
+        ('{"version": 1, "tags": {"opencode-fleet:done": "x"}}', {"opencode-fleet:done": "x"}),
+        ('{"version": 1, "tags": null}', {}),
+        ("[]", {}),
+        ("{", {}),
+        (None, {}),
+    ],
+)
+def test_tags_that_cannot_be_read_are_none(
+    text: str | None, tags: dict[str, str], tmp_path: Path
+) -> None:
+    if text is not None:
+        (stacks(tmp_path) / "t.a.pulumi-tags").write_text(text)
+    assert read_tags(tmp_path, "t.a") == tags

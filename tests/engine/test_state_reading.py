@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from fleet.engine.command import EngineCommand
+from fleet.engine.place import Place
 from fleet.engine.settings import EngineSettings
 from fleet.engine.stack import EngineStack
 from fleet.engine.state import read_state
+from fleet.plan.stacks import Part
 from tests.support.engine_state import exported, service
 
 _ASKED = {"deployment": exported(service("oc-asked"))}
@@ -37,8 +39,15 @@ class _Engine(EngineCommand):
 
 def stack_in(folder: Path, backend: str | None = None) -> EngineStack:
     settings = EngineSettings(backend=backend or f"file://{folder}", data=folder, variables={})
+    place = Place(name="t", file=folder / "Pulumi.t.yaml", project=folder)
     return EngineStack(
-        name="t", settings=settings, command=_Engine(), folder=folder, tell=print, run_settings={}
+        part=Part(environment="t"),
+        place=place,
+        settings=settings,
+        command=_Engine(),
+        folder=folder,
+        tell=print,
+        run_settings={},
     )
 
 

@@ -10,11 +10,10 @@ import pulumi
 import pytest
 
 from fleet.plan.stacks import BASE_OUTPUT
-from tests.support.programs import lay_project, run_program
+from tests.support.programs import REFERENCE, lay_project, run_program
 from tests.support.recording import Engine
 from tests.support.stacks import SMALL, Values, with_value
 
-REFERENCE = "pulumi:pulumi:StackReference"
 PER_POOL = {"per": "pool"}
 LOCAL = {"mode": "local", "reference": "opencode-fleet/runtime:test"}
 VALUES: Values = {
@@ -83,6 +82,14 @@ def test_a_certificate_is_made_once_and_copied_into_every_pool() -> None:
     copies = [item for item in made.of_type("Secret") if item.name.endswith("fleet-self-signed")]
     assert [item.inputs["data"] for item in copies] == [certificate]
     assert copies[0].is_secret("data.tls.key")
+
+
+def test_a_base_stack_that_still_holds_users_ends_before_anything_is_deleted() -> None:
+    """So plain `pulumi up` is refused too, and not only `fleet up`."""
+    reads = {REFERENCE: {"outputs": {"usernames": {"alice": "alice"}}}}
+    with pytest.raises(pulumi.RunError, match="holds all users: write per: environment"):
+        run_program(DIVIDED, reads=reads)
+    run_program(VALUES, reads=reads)
 
 
 @pytest.mark.parametrize(

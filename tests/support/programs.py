@@ -13,6 +13,7 @@ from tests.support.deployed import SEED
 from tests.support.recording import Engine, run
 from tests.support.stacks import Values, lay_scene
 
+REFERENCE = "pulumi:pulumi:StackReference"
 ROOT = Path(__file__).parents[2]
 
 
@@ -44,7 +45,8 @@ def run_program(  # noqa: PLR0913
     given = {**({SEED_KEY: seed} if seed else {}), **(secrets or {})}
     made = Engine(
         stack=stack,
-        reads=reads or {},
+        # A stack that was never deployed has no outputs.
+        reads={REFERENCE: {"outputs": {}}, **(reads or {})},
         preview=preview,
         config={**keys_of_engine(values, given), "pulumi:disable-default-providers": "[]"},
         secret_keys=tuple(f"opencode-fleet:{key}" for key in given),
