@@ -23,10 +23,12 @@ SCRIPT = Path("fleet/alicloud/files/copy-image.sh")
 
 def test_a_repository_is_private_and_kept() -> None:
     made = declare(ack(registry=REGISTRY))
-    repository = made.one("RegistryEnterpriseRepo")
-    assert repository.inputs["repoType"] == "PRIVATE"
-    assert repository.inputs["namespace"] == "fleet"
-    assert repository.options.retain_on_delete
+    repositories = made.of_type("RegistryEnterpriseRepo")
+    assert {item.inputs["name"] for item in repositories} == {"runtime", "runtime-door"}
+    for repository in repositories:
+        assert repository.inputs["repoType"] == "PRIVATE"
+        assert repository.inputs["namespace"] == "fleet"
+        assert repository.options.retain_on_delete
     assert made.one("RegistryEnterpriseNamespace").inputs["defaultVisibility"] == "PRIVATE"
     assert made.exports["repository"] == "registry.example.com/fleet/runtime"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from fleet.plan.environment import Plan, fingerprint
 from fleet.plan.passwords import derive_password, identity_of
 from tests.support.recording import Engine
 from tests.support.small_fleet import (
+    DOOR_IMAGE,
     IMAGE,
     KEYS,
     SEED,
@@ -51,9 +53,14 @@ VARIANTS = {
 }
 
 
+def inputs_of(secrets: dict[str, str]) -> RenderInputs:
+    """Return what rendering takes, with the data of Secrets."""
+    return RenderInputs(image=IMAGE, door_image=DOOR_IMAGE, secrets=secrets, with_secrets=True)
+
+
 def _rendered(plan: Plan) -> list[dict[str, Any]]:
     secrets = {SEED_KEY: SEED, **KEYS}
-    files = rendered_files(plan, RenderInputs(image=IMAGE, secrets=secrets, with_secrets=True))
+    files = rendered_files(plan, inputs_of(secrets))
     return [cast("dict[str, Any]", item) for objects in files.values() for item in objects]
 
 
@@ -77,15 +84,15 @@ def _of_user(made: Engine, user: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_user_costs_six_resources(name: str, tmp_path: Path) -> None:
+def test_a_user_costs_five_resources(name: str, tmp_path: Path) -> None:
     made = deploy(plan_of(VARIANTS[name], tmp_path))
-    assert len(_of_user(made, "alice")) == 6, _of_user(made, "alice")
+    assert len(_of_user(made, "alice")) == 5, _of_user(made, "alice")
 
 
-def test_one_more_user_costs_six_more(tmp_path: Path) -> None:
+def test_one_more_user_costs_five_more(tmp_path: Path) -> None:
     two = deploy(plan_of(SMALL, tmp_path))
     three = deploy(plan_of(with_value(SMALL, "users[2]", {"id": "carol"}), tmp_path))
-    assert len(three.resources) - len(two.resources) == 6
+    assert len(three.resources) - len(two.resources) == 5
 
 
 def test_the_password_is_secret_wherever_it_goes(tmp_path: Path) -> None:
@@ -113,16 +120,23 @@ def test_a_password_is_the_derived_one_and_restarts_its_user_alone(tmp_path: Pat
     assert _mark(before, "bob", "password") == _mark(after, "bob", "password")
 
 
-def test_the_seed_itself_goes_nowhere(tmp_path: Path) -> None:
+def test_the_seed_itself_goes_to_the_door_alone(tmp_path: Path) -> None:
     made = deploy(plan_of(KEYED, tmp_path))
-    assert SEED not in str([item.inputs for item in made.resources])
+    secret = made.one("Secret", "door-secret-door")
+    assert secret_texts(secret)["seed"] == SEED
+    assert secret.is_secret("data.seed")
+    others = [item.inputs for item in made.resources if item is not secret]
+    assert SEED not in str(others)
+    assert base64.b64encode(SEED.encode()).decode() not in str(others)
     assert SEED not in str(made.exports)
 
 
 def test_a_namespace_says_whose_it_is(tmp_path: Path) -> None:
-    namespace = deploy(plan_of(SMALL, tmp_path)).one("Namespace")
-    assert notes(namespace)["opencode-fleet/identity"] == identity_of(SEED)
-    assert namespace.secret_paths == frozenset()
+    namespaces = deploy(plan_of(SMALL, tmp_path)).of_type("Namespace")
+    assert len(namespaces) == 2
+    for namespace in namespaces:
+        assert notes(namespace)["opencode-fleet/identity"] == identity_of(SEED)
+        assert namespace.secret_paths == frozenset()
 
 
 def test_only_the_claim_outlives_its_user(tmp_path: Path) -> None:
@@ -226,8 +240,8 @@ def test_a_user_without_a_key_has_no_fingerprint(tmp_path: Path) -> None:
 
 def test_a_gateway_gets_a_route_instead_of_an_ingress(tmp_path: Path) -> None:
     made = deploy(plan_of(ROUTED, tmp_path))
-    route = made.one("kubernetes:gateway.networking.k8s.io/v1:HTTPRoute", "alice-route")
-    assert route.inputs["spec"]["hostnames"] == ["alice.fleet.localhost"]
+    route = made.one("kubernetes:gateway.networking.k8s.io/v1:HTTPRoute", "door-route")
+    assert route.inputs["spec"]["hostnames"] == ["fleet.localhost", "*.fleet.localhost"]
     assert made.of_type("Ingress") == []
 
 

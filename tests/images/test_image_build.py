@@ -11,7 +11,7 @@ import pytest
 from fleet import __version__
 from fleet.cli.shell import docker_of
 from fleet.errors import ClusterError
-from fleet.images.build import build, prune, push
+from fleet.images.build import BuildOptions, build, prune, push
 from fleet.images.tags import image_tags
 from fleet.stackfile.image import Image
 from tests.support.fakes.project import StackFolder, new_project
@@ -92,7 +92,7 @@ def only(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
 
 def test_it_is_built_once_under_three_tags(daemon: Daemon) -> None:
     image, reference = image_of(daemon)
-    tags, built = build(docker_of(), image, daemon.context, base=None, network=None)
+    tags, built = build(docker_of(), image, daemon.context, BuildOptions())
     (command,) = daemon.asked("build ")
     assert built
     for tag in (tags.source, tags.lock, tags.version):
@@ -106,14 +106,14 @@ def test_it_is_built_once_under_three_tags(daemon: Daemon) -> None:
 def test_a_source_tag_that_exists_is_not_built_again(daemon: Daemon) -> None:
     image, reference = image_of(daemon)
     daemon.set("images", reference + "\n")
-    _, built = build(docker_of(), image, daemon.context, base=None, network="host")
+    _, built = build(docker_of(), image, daemon.context, BuildOptions(network="host"))
     assert not built
     assert daemon.asked("build ") == []
 
 
 def test_a_stand_in_base_is_built_on_and_labelled(daemon: Daemon) -> None:
     image, _ = image_of(daemon)
-    build(docker_of(), image, daemon.context, base="own/base:1", network="host")
+    build(docker_of(), image, daemon.context, BuildOptions(base="own/base:1", network="host"))
     (command,) = daemon.asked("build ")
     assert "--build-arg BASE_IMAGE=own/base:1" in command
     assert "--label=opencode-fleet.image.base=own/base:1" in command
@@ -159,7 +159,7 @@ def test_a_failed_build_shows_its_last_lines_and_the_image(daemon: Daemon) -> No
     image, reference = image_of(daemon)
     daemon.set("broken", "\n".join(f"step {number}" for number in range(40)))
     with pytest.raises(ClusterError) as raised:
-        build(docker_of(), image, daemon.context, base=None, network=None)
+        build(docker_of(), image, daemon.context, BuildOptions())
     lines = str(raised.value).splitlines()
     assert lines[-2] == "step 39"
     assert lines[-1].startswith(f"image {reference}: build: the step above failed")
@@ -180,7 +180,7 @@ def test_buildkit_is_used_where_the_command_has_it(
     docker = docker_of()
     assert docker.buildkit is buildkit
     image, _ = image_of(daemon)
-    build(docker, image, daemon.context, base=None, network=None)
+    build(docker, image, daemon.context, BuildOptions())
     settings = (daemon.folder / "settings").read_text().splitlines()
     assert settings[-1].split()[0] == str(int(buildkit))
     # The classic builder knows neither option.
@@ -229,8 +229,10 @@ def test_the_command_prints_the_reference_and_nothing_else(
     monkeypatch.setenv("FLEET_DOCKER", script)
     done = project.fleet("image", "build", "-s", "t")
     _, reference = image_of(daemon)
-    assert (done.code, done.out) == (0, reference + "\n")
-    daemon.set("images", reference + "\n")
+    own, door = done.out.splitlines()
+    assert (done.code, own) == (0, reference)
+    assert door.startswith("opencode-fleet/runtime-door:src-")
+    daemon.set("images", done.out)
     again = project.fleet("image", "build", "-s", "t")
     assert "unchanged, not built again" in again.err
     assert project.fleet("image", "ref", "-s", "t").out == reference + "\n"
@@ -240,7 +242,7 @@ def test_a_mode_that_builds_nothing_is_wrong_input(
     daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = command_project(tmp_path, monkeypatch)
-    project.write(image={"mode": "local", "reference": "a:1"})
+    project.write(image={"mode": "local", "reference": "a:1"}, door={"reference": "b:1"})
     done = project.fleet("image", "build", "-s", "t")
     assert done.code == 2
     assert "image.mode: local: this mode builds nothing" in done.err
@@ -249,5 +251,5 @@ def test_a_mode_that_builds_nothing_is_wrong_input(
 
 def command_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> StackFolder:
     project = new_project(folder, monkeypatch)
-    project.write(image={"mode": "daemon"})
+    project.write(image={"mode": "daemon"}, door=None)
     return project

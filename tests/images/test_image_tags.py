@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from fleet.errors import InputError
 from fleet.images.tags import (
+    DOOR,
     TAG_MAX,
     build_args,
     context_files,
+    door_build_args,
     image_reference,
     image_tags,
     resolve_image,
@@ -152,11 +154,43 @@ def test_a_given_reference_is_used_as_it_is(context: Path) -> None:
 
 
 def test_a_mere_tag_of_mode_prebuilt_needs_pulumi(tmp_path: Path) -> None:
-    values = {**SMALL, "image": {"mode": "prebuilt", "reference": "registry.example.com/a:1"}}
+    image = {"mode": "prebuilt", "reference": "registry.example.com/a:1"}
+    values = {**SMALL, "image": image, "door": {"reference": "registry.example.com/a-door:1"}}
     with pytest.raises(InputError, match="only `pulumi up` looks its digest up"):
         resolve_image(environment_of(values, tmp_path).config, tmp_path)
 
 
 def test_a_local_reference_is_used_as_it_is(tmp_path: Path) -> None:
-    values = {**SMALL, "image": {"mode": "local", "reference": "a:1"}}
-    assert resolve_image(environment_of(values, tmp_path).config, tmp_path) == "a:1"
+    door = {"reference": "b:1"}
+    values = {**SMALL, "image": {"mode": "local", "reference": "a:1"}, "door": door}
+    config = environment_of(values, tmp_path).config
+    assert resolve_image(config, tmp_path) == "a:1"
+    assert resolve_image(config, tmp_path, DOOR) == "b:1"
+
+
+def test_the_doors_image_stands_beside_the_runtimes_with_a_tag_of_its_own(tmp_path: Path) -> None:
+    for folder in ("image", "door"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "Dockerfile").write_text("FROM base\n", encoding="utf-8")
+    config = environment_of(SMALL, tmp_path).config
+    reference = resolve_image(config, tmp_path, DOOR)
+    assert reference.startswith("opencode-fleet/runtime-door:src-")
+    # What running the sources leaves beside them is in no image.
+    (tmp_path / "door" / "__pycache__").mkdir()
+    (tmp_path / "door" / "__pycache__" / "x.pyc").write_bytes(b"x")
+    assert resolve_image(config, tmp_path, DOOR) == reference
+    (tmp_path / "door" / "app.py").write_text("", encoding="utf-8")
+    assert resolve_image(config, tmp_path, DOOR) != reference
+
+
+def test_the_doors_image_takes_the_mirrors_and_nothing_of_opencode() -> None:
+    given = image(
+        pypiIndex="https://pypi.example.com/simple",
+        debianMirror="http://deb.example.com",
+        npmRegistry="https://npm.example.com",
+    )
+    assert door_build_args(given) == {
+        "BASE_IMAGE": BASE_IMAGE,
+        "DEBIAN_MIRROR": "http://deb.example.com",
+        "PYPI_INDEX": "https://pypi.example.com/simple",
+    }

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from fleet.stackfile import config
+from fleet.stackfile import door as door_config
 from fleet.stackfile import image as image_config
 from fleet.stackfile import storage as storage_config
 from fleet.stackfile.config import StackConfig
@@ -17,7 +18,7 @@ from tests.support.stacks import FULL, SECRETS, SMALL, environment_of, keys_of
 
 MODELS = [
     item
-    for module in (config, image_config, storage_config)
+    for module in (config, door_config, image_config, storage_config)
     for item in vars(module).values()
     if isinstance(item, type) and issubclass(item, BaseModel)
 ]
@@ -40,6 +41,17 @@ def small(shared_folder: Path) -> StackConfig:
         ("access.controller.namespace", "ingress-nginx"),
         ("access.port", None),
         ("model", None),
+        ("access.sign_in.mode", "password"),
+        ("access.sign_in.sessions.idle", "12h"),
+        ("access.sign_in.sessions.absolute", "7d"),
+        ("access.trusted_proxies", ()),
+        ("access.challenge", None),
+        ("door.replicas", None),
+        ("door.reference", None),
+        ("idle.suspend_after", None),
+        ("agent_control.tokens", ()),
+        ("users[0].login", None),
+        ("users[0].admin", False),
         ("storage.mode", "claim"),
         ("storage.shared", None),
         ("network.allow", ()),
@@ -70,6 +82,7 @@ def test_the_standard_profile_exists_without_being_written(small: StackConfig) -
         "memory": {"request": "512Mi", "limit": "2Gi"},
         "storage": "10Gi",
         "ephemeralStorage": "4Gi",
+        "idle": {"suspendAfter": None, "hours": None},
     }
     assert small.profile("large") is None
 

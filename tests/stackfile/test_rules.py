@@ -10,6 +10,8 @@ import pytest
 from fleet.stackfile import rules
 from tests.support.stacks import SMALL, Values, lines_of, with_value
 
+OIDC = {"issuer": "http://id.company.svc:3000", "clientId": "fleet", "scopes": ["openid"]}
+
 
 @pytest.mark.parametrize(
     "changes",
@@ -34,7 +36,17 @@ from tests.support.stacks import SMALL, Values, lines_of, with_value
         {"access.domain": "localhost"},
         {"access.tls": "selfSigned", "access.domain": "fleet.example.com"},
         {"purge": ["carol", "alice.smith"]},
-        {"image.mode": "local", "image.reference": "team/runtime:1"},
+        {"access.tls": "front", "access.domain": "fleet.example.com"},
+        {"access.signIn.oidc": OIDC, "access.signIn.mode": "oidc"},
+        {"idle.hours": {"zone": "Asia/Shanghai", "start": "22:00", "end": "06:00"}},
+        {"idle.suspendAfter": "10m"},
+        {"users[0].login": "bob", "users[1].login": "alice"},
+        {"access.signIn.sessions": {"idle": "7d", "absolute": "7d"}},
+        {
+            "image.mode": "local",
+            "image.reference": "team/runtime:1",
+            "door.reference": "team/runtime-door:1",
+        },
         {"image.repository": "localhost/runtime", "image.push": True},
         {"image.repository": "registry:5000/team/runtime", "image.push": True},
     ],
@@ -44,7 +56,8 @@ def test_what_is_just_allowed_is_valid(changes: dict[str, Any], shared_folder: P
     values: Values = SMALL
     for path, value in changes.items():
         values = with_value(values, path, value)
-    assert lines_of(values, shared_folder) == []
+    secrets = frozenset({"oidcClientSecret"} if "access.signIn.oidc" in changes else ())
+    assert lines_of(values, shared_folder, secrets) == []
 
 
 def test_two_ids_whose_names_meet_are_told(
@@ -76,6 +89,7 @@ def test_a_broken_part_hides_no_problem_of_another_part(shared_folder: Path) -> 
     keys = [line.partition(":")[0] for line in lines_of(values, shared_folder)]
     assert sorted(keys) == [
         "access.tls",
+        "door.reference",
         "image.reference",
         "profiles.p.storage",
         "profiles.q.storage",

@@ -36,6 +36,8 @@ SHOWN = {
     "list": "a list",
     "mapping": "a mapping",
 }
+# Of lists that the full file has nowhere, one sound item.
+SAMPLES = {"days": "mon", "peers": "10.0.0.0/24", "scopes": "openid"}
 QUANTITIES = {"cpu", "memory", "storage", "ephemeralStorage", "request", "limit", "size"}
 
 
@@ -148,7 +150,8 @@ def out_of_range(key: Key) -> Iterator[Case]:
         elif isinstance(bound, Le) and isinstance(bound.le, int):
             value, rule = bound.le + 1, f"it is at most {bound.le}: lower it"
         elif isinstance(bound, MaxLen) and key.kind == "list":
-            value = [value_at(f"{key.path}[0]") or "x"] * (bound.max_length + 1)
+            one = value_at(f"{key.path}[0]") or SAMPLES.get(key.path.rpartition(".")[2], "x")
+            value = [one] * (bound.max_length + 1)
             rule = f"it has at most {bound.max_length} items: remove some"
         elif isinstance(bound, MaxLen) and key.kind == "text":
             value = "x" * (bound.max_length + 1)

@@ -80,6 +80,8 @@ def _variants() -> dict[str, Values]:
     found["oidc"] = with_value(plain, "access.signIn", {"mode": "oidc", "oidc": OIDC})
     header = {"mode": "header", "header": {"peers": ["10.0.0.0/24"]}}
     found["header"] = with_value(plain, "access.signIn", header)
+    tokens = [{"name": "main", "secret": "controlToken"}]
+    found["agent-control"] = with_value(plain, "agentControl.tokens", tokens)
     found["two doors"] = with_value(plain, "door.replicas", 2)
     found["no model"] = without(plain, "model")
     return found
@@ -142,7 +144,7 @@ def deploy(values: Values, folder: Path, secrets: frozenset[str] = SECRETS) -> D
     named |= {"oidcClientSecret"} if "oidc" in values["access"].get("signIn", {}) else set[str]()
     tokens = values.get("agentControl", {}).get("tokens", [])
     named |= {token["secret"] for token in tokens}
-    sealed = frozenset((secrets | {"oidcClientSecret"}) & named)
+    sealed = frozenset((secrets | {"oidcClientSecret", "controlToken"}) & named)
     plan = make_plan(environment_of(values, folder, sealed))
     objects = [item for pool in plan.pools for item in objects_of_pool(pool)]
     objects += [item for user in plan.users for item in objects_of_user(plan, user)]

@@ -18,6 +18,7 @@ from tests.support.recording import Engine, run
 from tests.support.stacks import Values, environment_of, lay_scene
 
 IMAGE = "registry.example.com/runtime:src-1"
+DOOR_IMAGE = "opencode-fleet/runtime-door:test"
 KEYS = {"modelApiKey": "key of all", "aliceApiKey": "key of alice"}
 KUBERNETES = "kubernetes:"
 
@@ -49,6 +50,7 @@ def deploy(plan: Plan, *, preview: bool = False) -> Engine:
             FleetEnvironmentArgs(
                 plan=plan,
                 image=pulumi.Output.from_input(IMAGE),
+                door_image=pulumi.Output.from_input(DOOR_IMAGE),
                 seed=pulumi.Output.secret(SEED),
                 sealed={key: pulumi.Output.secret(value) for key, value in KEYS.items()},
                 adopting=providers.adopting,

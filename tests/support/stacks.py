@@ -72,7 +72,6 @@ FULL: Values = {
             "end": "19:00",
         },
     },
-    "agentControl": {"tokens": [{"name": "main", "secret": "controlToken"}]},
     "model": {
         "provider": "openai",
         "baseUrl": "https://api.openai.com/v1",
@@ -134,7 +133,7 @@ FULL: Values = {
     "purge": ["carol"],
     "stacks": {"per": "pool"},
 }
-SECRETS = frozenset({"modelApiKey", "aliceApiKey", "controlToken"})
+SECRETS = frozenset({"modelApiKey", "aliceApiKey"})
 
 Path_ = tuple[str | int, ...]
 _KEYS = ", ".join(sorted(field.alias or key for key, field in StackConfig.model_fields.items()))

@@ -104,9 +104,14 @@ class Workspace:
         """Wait until the workspace answers; OpenCode drops requests that come too early."""
         until(
             f"{self.user} answers on {self.host}",
-            lambda: self.call("GET", "/global/health", timeout=2).json["healthy"] is True,
+            self._is_healthy,
             seconds,
         )
+
+    def _is_healthy(self) -> bool:
+        # What the door says instead is JSON too.
+        reply = self.call("GET", "/global/health", timeout=5)
+        return reply.status == 200 and reply.json["healthy"] is True
 
     def chat(self, folder: str = "/app") -> str:
         """Make a chat session and return its id."""

@@ -18,6 +18,7 @@ from fleet.stackfile.reading import Environment, load
 from fleet.stackfile.unsealing import unseal
 
 IMAGE = "opencode-fleet/runtime:t1"
+DOOR_IMAGE = "opencode-fleet/runtime-door:test"
 CONTEXT = "opencode-fleet-local"
 PASSPHRASE = "of the tests"  # noqa: S105 - seals made-up keys only
 
@@ -105,6 +106,7 @@ def write_small(project: StackFolder) -> None:
     project.write(
         cluster={"kind": "existing", "context": CONTEXT},
         image={"mode": "local", "reference": IMAGE},
+        door={"reference": DOOR_IMAGE},
         access={"domain": "fleet.localhost", "tls": "none", "port": 7080},
     )
     project.users("alice", "bob")
