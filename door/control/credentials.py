@@ -83,6 +83,10 @@ class Credentials:
         except (binascii.Error, ValueError):
             return Denied(refusal=Refusal.WRONG_CREDENTIAL)
         user, _, password = text.partition(":")
+        owner = self._tokens.user_of(password)
+        if owner is not None and owner.id == user:
+            # Programs that know Basic alone, `opencode attach` is one, show a token this way.
+            return Visitor(runtime=owner, proof=Proof.TOKEN)
         attempt = Attempt(user=user, address=asked.address, way="basic")
         runtime = await self.password(attempt, password)
         if isinstance(runtime, Denied):
