@@ -6,7 +6,7 @@ RUN := uv run --no-sync
 SHELL_FILES = tools/setup.sh .ci/run image/bin/fleet-init image/bin/fleet-start \
   fleet/alicloud/files/*.sh
 
-.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e e2e-failed image-test door-test bench mutants
+.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e e2e-failed image-test door-test pictures bench mutants
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,7 +27,7 @@ clean-data: setup ## Delete the bundled cluster with all data (asks for CONFIRM=
 	@$(RUN) python -m tools.cluster delete $(if $(filter yes,$(CONFIRM)),--yes-delete-all-data)
 
 test: ## Static checks and all tests that need no cluster
-	@tools/setup.sh cloud-init nftables openssl e2fsprogs util-linux mount
+	@tools/setup.sh cloud-init nftables nginx openssl e2fsprogs util-linux mount
 	@$(MAKE) --no-print-directory --jobs 2 lint unit
 
 lint: ## ruff, pyright, hadolint, shellcheck, who imports whom
@@ -69,6 +69,10 @@ image-test: setup ## Tests of the runtime image (needs a Docker daemon)
 door-test: ## The attack on a running door in Chromium, and what takes longer (needs nginx)
 	@tools/setup.sh chromium nginx
 	@$(RUN) pytest -q -m door tests/door
+
+pictures: ## Take the pictures of the door's pages in docs/images anew
+	@tools/setup.sh chromium pngquant fonts-noto-core fonts-wqy-microhei
+	@$(RUN) python -m tests.support.door_pictures docs/images
 
 bench: setup ## Measure the figures of docs/figures.md beside their bounds
 	@$(RUN) pytest -q -s -m bench tests/bench

@@ -23,6 +23,11 @@ install_packages() {
     mkdir -p /etc/cloud
     touch /etc/cloud/cloud-init.disabled
   fi
+  if [[ " ${missing[*]} " == *" nginx "* && ! -e /etc/systemd/system/nginx.service ]]; then
+    # Only the program is wanted: as a service it would take this machine's port 80.
+    mkdir -p /etc/systemd/system
+    ln -s /dev/null /etc/systemd/system/nginx.service
+  fi
   {
     apt-get -q -o DPkg::Lock::Timeout=300 update
     DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 \

@@ -62,6 +62,7 @@ def assemble(
             *front.routes(context, chats),
             *people.routes(context),
             *api.routes(context, chats),
+            *front.rest(context),
         ],
         workspace=front.workspace_routes(context),
         carried=carried_routes(context, chats),

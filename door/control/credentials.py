@@ -49,6 +49,9 @@ class Credentials:
             return None
         scheme, _, value = (asked.one("authorization") or "").partition(" ")
         match scheme.lower():
+            case "basic" if asked.from_browser:
+                # On plain http browsers mark nothing, and send what they remember all the same.
+                return None
             case "basic":
                 return await self._basic(asked, value.strip())
             case "bearer":
@@ -80,6 +83,10 @@ class Credentials:
         except (binascii.Error, ValueError):
             return Denied(refusal=Refusal.WRONG_CREDENTIAL)
         user, _, password = text.partition(":")
+        owner = self._tokens.user_of(password)
+        if owner is not None and owner.id == user:
+            # Programs that know Basic alone, `opencode attach` is one, show a token this way.
+            return Visitor(runtime=owner, proof=Proof.TOKEN)
         attempt = Attempt(user=user, address=asked.address, way="basic")
         runtime = await self.password(attempt, password)
         if isinstance(runtime, Denied):

@@ -18,13 +18,14 @@ from door.control.agent_control import Action, ActionError, Actions, state_of
 from door.control.bounded import MIB, TooLongError, read_up_to
 from door.control.chats import Chat, ChatError, Chats, scene_of
 from door.control.clicks import Click, Clicks
-from door.control.context import Context, Proof, Refusal
+from door.control.context import Context, Proof, Refusal, problem
 from door.control.pages.languages import Translate, translator, words_for
 from door.control.pages.refusals import SIGN_IN, STATE, DoorPages, Message
 from door.control.world import NotWakingError, Phase, Runtime, Scene, Wanted
 
 _SEE_OTHER = 303
 _HUES = 6
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _FORM_LIMIT = MIB // 16
 NOT_FOUND = Message(words="not-found", status=404)
 
@@ -50,6 +51,18 @@ def workspace_routes(context: Context) -> list[Route]:
     """Return the routes below `/.door/` of a user's host: what the waking page needs."""
     pages = DoorPages(context.settings, context.now)
     return [*pages.rendering.routes(), _state_route(context)]
+
+
+def rest(context: Context) -> list[Route]:
+    """Return the route of everything on `<domain>` that is nothing; it stands last."""
+    pages = DoorPages(context.settings, context.now)
+
+    async def nothing(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return pages.message(request, NOT_FOUND)
+        return problem(404, "not-found", "There is nothing at this address.")
+
+    return [Route("/{path:path}", nothing, methods=_METHODS)]
 
 
 def _state_route(context: Context) -> Route:

@@ -90,6 +90,11 @@ class Slowing:
             finally:
                 self._delayed -= 1
 
+    @property
+    def remembered(self) -> int:
+        """How many users, addresses and browsers are remembered."""
+        return len(self._failures)
+
     def succeeded(self, attempt: Attempt) -> None:
         """Forget the failures of a user from here."""
         self._failures.pop(self._pair(attempt), None)

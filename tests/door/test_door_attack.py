@@ -35,21 +35,18 @@ FETCH = """async ([url, body]) => {
     body: new Blob([body])}).catch(() => {})
 }"""
 BEACON = "([url, body]) => { navigator.sendBeacon(url, new Blob([body])) }"
-# The classic: one field whose name and value, joined by `=`, are JSON.
-FORM = """([url, body]) => {
+SCRIPTS = {"fetch": FETCH, "beacon": BEACON}
+# OpenCode 1.18.33 takes no form where it reads a body (415), but does what needs none: /dispose.
+FORM = """([url, target]) => {
   const frame = document.createElement('iframe'); frame.name = 'hidden'
-  const form = document.createElement('form'); form.target = TARGET
-  form.method = 'post'; form.action = url; form.enctype = 'text/plain'
-  const input = document.createElement('input')
-  input.name = body.slice(0, -1) + ', "x": "'; input.value = '"}'
-  form.append(input); document.body.append(frame, form); form.submit()
+  const form = document.createElement('form'); form.target = target
+  form.method = 'post'; form.action = url
+  document.body.append(frame, form); form.submit()
 }"""
-FORMS = {
-    "fetch": FETCH,
-    "beacon": BEACON,
-    "form in a frame": FORM.replace("TARGET", "'hidden'"),
-    "form as the page": FORM.replace("TARGET", "'_top'"),
-}
+FORM_TARGETS = ("hidden", "_top")
+OWN = """body => fetch('/pty', {
+  method: 'POST', body, headers: {'content-type': 'application/json'}
+}).then(a => a.text())"""
 SOCKET = """url => new Promise(done => {
   const socket = new WebSocket(url)
   socket.onopen = () => done('open'); socket.onerror = () => done('refused')
@@ -163,7 +160,7 @@ def chromium(target: Target) -> Iterator[Browser]:
 def person(chromium: Browser) -> Iterator[BrowserContext]:
     """A browser profile of its own."""
     context = chromium.new_context()
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     yield context
     context.close()
 
@@ -187,30 +184,45 @@ def at(person: BrowserContext, origin: str) -> Page:
     return page
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_without_the_door_a_page_next_door_runs_commands(
-    target: Target, person: BrowserContext, evil: str, form: str
-) -> None:
+def logged_in_without_door(person: BrowserContext, target: Target) -> str:
+    """Log alice in with Basic, as before there was a door; returns the runtime's origin."""
     login = f"alice:{quote(target.door.password('alice'))}"
-    own = person.new_page()
-    own.goto(f"http://{login}@{NAKED}:{RUNTIME_PORT}/")
-    url = f"http://{NAKED}:{RUNTIME_PORT}/pty"
-    at(person, evil).evaluate(FORMS[form], [url, target.command])
+    person.new_page().goto(f"http://{login}@{NAKED}:{RUNTIME_PORT}/")
+    return f"http://{NAKED}:{RUNTIME_PORT}"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_without_the_door_a_page_next_door_runs_commands(
+    target: Target, person: BrowserContext, evil: str, script: str
+) -> None:
+    origin = logged_in_without_door(person, target)
+    at(person, evil).evaluate(SCRIPTS[script], [origin + "/pty", target.command])
     assert target.owned(10)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form_target", FORM_TARGETS)
+def test_a_form_next_door_reaches_a_runtime_without_the_door_only(
+    target: Target, person: BrowserContext, evil: str, form_target: str
+) -> None:
+    naked = logged_in_without_door(person, target)
+    signed_in(person, target.door)
+    for origin, status in ((naked, 200), (target.door.origin, 403)):
+        page = at(person, evil)
+        with page.expect_response(origin + "/global/dispose") as answered:
+            page.evaluate(FORM, [origin + "/global/dispose", form_target])
+        assert answered.value.status == status
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_behind_the_door_it_runs_none(
-    target: Target, person: BrowserContext, evil: str, form: str
+    target: Target, person: BrowserContext, evil: str, script: str
 ) -> None:
     own = signed_in(person, target.door)
     page = at(person, evil)
-    page.evaluate(FORMS[form], [target.door.origin + "/pty", target.command])
+    page.evaluate(SCRIPTS[script], [target.door.origin + "/pty", target.command])
     assert not target.owned(1)
     # The person's own page still may.
-    own.evaluate(
-        "body => fetch('/pty', {method: 'POST', body}).then(a => a.text())", target.command
-    )
+    own.evaluate(OWN, target.command)
     assert target.owned(10)
 
 
@@ -235,11 +247,10 @@ _OPENED = """async () => {
 
 
 def test_a_page_next_door_frames_nothing(target: Target, person: BrowserContext, evil: str) -> None:
-    login = f"alice:{quote(target.door.password('alice'))}"
-    person.new_page().goto(f"http://{login}@{NAKED}:{RUNTIME_PORT}/")
+    origin = logged_in_without_door(person, target)
     naked = at(person, evil)
-    naked.evaluate(FRAME, f"http://{NAKED}:{RUNTIME_PORT}/")
-    assert any(frame.url.startswith(f"http://{NAKED}") for frame in naked.frames)
+    naked.evaluate(FRAME, origin + "/")
+    assert any(frame.url.startswith(origin) for frame in naked.frames)
     signed_in(person, target.door)
     front = f"http://{DOMAIN}:{target.door.port}/"
     for url in (target.door.origin + "/", front, front + ".door/sign-in"):
@@ -275,9 +286,11 @@ def test_what_the_front_does_a_page_next_door_cannot_do(
     target.door.forget_asked()
     for path in ("/.door/sign-out", "/token", "/runtime/restart", "/runtime/suspend", "/open"):
         page = at(person, evil)
-        for form in FORMS.values():
-            page.evaluate(form, [front + path, "{}"])
-        page.wait_for_timeout(100)
+        for script in SCRIPTS.values():
+            page.evaluate(script, [front + path, "{}"])
+        with page.expect_response(front + path) as answered:
+            page.evaluate(FORM, [front + path, "_top"])
+        assert answered.value.status == 403
     assert [line for line in target.door.asked() if not line.startswith("touch")] == []
     assert own.evaluate("fetch('/global/health').then(a => a.status)") == 200
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from door.control.bounded import MIB, one_line
 from door.control.chats import Chat, ChatError, Chats, page_path
 from door.control.world import Runtime
-from tests.support.door_pages import Desk
+from tests.support.door_desk import Desk
 from tests.support.door_world import SCENES
 
 CODING, RESEARCH = SCENES

@@ -142,7 +142,13 @@ def test_a_browser_is_never_asked_for_basic_and_its_basic_is_not_believed(
         answer = door.ask(ALICE, "/test/headers", headers=headers)
         assert answer.header("www-authenticate") is None
         assert answer.status in {303, 401}
-    for marks in (FETCH, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Dest": "empty"}):
+    marked: list[dict[str, str]] = [
+        FETCH,
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Dest": "empty"},
+        {"User-Agent": "Mozilla/5.0 (an old one, or plain http)"},
+    ]
+    for marks in marked:
         answer = door.ask(ALICE, "/test/headers", headers=marks | door.basic())
         assert answer.status == 401
 
@@ -263,6 +269,20 @@ def test_a_body_over_100_mb_is_refused_before_it_is_sent(door: RunningDoor) -> N
         f"Host: {ALICE}:{door.port}",
         *(f"{key}: {value}" for key, value in (door.basic() | length).items()),
         "Connection: close",
+        wait=2,
+    )
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"too-large"' in answer
+
+
+def test_a_body_without_a_length_has_the_same_limit(door: RunningDoor) -> None:
+    answer = door.raw(
+        "POST /test/headers HTTP/1.1",
+        f"Host: {ALICE}:{door.port}",
+        *(f"{key}: {value}" for key, value in door.basic().items()),
+        "Transfer-Encoding: chunked",
+        "Connection: close",
+        rest=f"{101 * MIB:x}\r\nx".encode(),
         wait=2,
     )
     assert answer.startswith(b"HTTP/1.1 413 ")

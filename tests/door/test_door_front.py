@@ -1,4 +1,4 @@
-"""The front page, its buttons, the way from a click to a chat, and the page of everybody."""
+"""The front page, its buttons, and the way from a click on a scene to its chat."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from starlette.responses import JSONResponse
 
-from door.control.context import Refusal
 from door.control.world import Phase, Scene, Wanted
-from tests.support.door_pages import SERVICE_TOKEN, Desk
+from tests.support.door_desk import SERVICE_TOKEN, Desk
 from tests.support.door_world import FakeWorld, runtime_of
 
 NASTY = "<script>alert(1)</script>\"'&{{7*7}}"
@@ -47,7 +46,7 @@ def test_the_front_page_shows_scenes_chats_and_the_state() -> None:
 def test_the_front_page_speaks_chinese_to_who_reads_it() -> None:
     answer = Desk().client("alice", **{"Accept-Language": "zh-CN"}).get("/")
     assert '<html lang="zh-CN">' in answer.text
-    assert "你好，Alice" in answer.text
+    assert "选一个场景" in answer.text
     assert "Accept-Language" in answer.headers["vary"]
 
 
@@ -324,128 +323,6 @@ def test_an_id_of_odd_letters_is_quoted_for_the_shell() -> None:
     world = FakeWorld(runtime_of("alice"), runtime_of("a b'c", slug="x-1"))
     page = Desk(world).client("a b'c").post("/token").text
     assert "OPENCODE_SERVER_USERNAME=&#39;a b&#39;&#34;&#39;&#34;&#39;c&#39;" in page
-
-
-# Everybody.
-
-
-def test_administrators_see_everybody_and_nothing_of_their_content() -> None:
-    desk = Desk()
-    desk.opencode.add("/app/coding", "alices own words")
-    desk.world.set("bob", phase=Phase.FAILING, reason="image cannot be pulled")
-    page = desk.client("alice").get("/users").text
-    assert "Bob" in page
-    assert "image cannot be pulled" in page
-    assert "2 people" in page
-    assert "alices own words" not in page
-    assert desk.opencode.asked == []
-
-
-def test_others_see_and_do_nothing_there() -> None:
-    desk = Desk()
-    bob = desk.client("bob")
-    assert bob.get("/users").status_code == 403
-    assert bob.post("/users/suspend", data={"user": "alice"}).status_code == 403
-    assert "/users" not in bob.get("/").text
-    assert desk.world.asked == []
-
-
-def test_an_administrator_acts_for_somebody_and_comes_back_to_the_same_list() -> None:
-    desk = Desk()
-    form = {"user": "bob", "back": "/users?find=b&page=0"}
-    answer = desk.client("alice").post("/users/restart", data=form)
-    assert answer.headers["location"] == "/users?find=b&page=0&done=restart"
-    assert desk.world.asked == [("restart", "bob")]
-
-
-@pytest.mark.parametrize(
-    "back", ["https://evil.example/", "//evil.example", "/\\evil", "", "/open"]
-)
-def test_the_way_back_never_leads_elsewhere(back: str) -> None:
-    form = {"user": "bob", "back": back}
-    answer = Desk().client("alice").post("/users/restart", data=form)
-    assert answer.headers["location"] == "/users?&done=restart"
-
-
-def test_a_thousand_people_are_shown_in_pages_and_found_by_name() -> None:
-    people = [runtime_of(f"user-{number:04}") for number in range(1000)]
-    desk = Desk(FakeWorld(runtime_of("alice", admin=True), *people))
-    client = desk.client("alice")
-    first = client.get("/users").text
-    assert "1001 people" in first
-    assert first.count("<tr") == 51
-    assert 'rel="next" href="/users?find=&amp;page=1"' in first
-    assert client.get("/users?page=20").text.count("<tr") == 2
-    assert client.get("/users?page=99999999").status_code == 200
-    found = client.get("/users?find=USER-0007").text
-    assert "1 person" in found
-    assert client.get("/users?find=nobody-there").text.count("<tr") == 0
-
-
-# Pages that say no.
-
-
-REFUSALS = [
-    (Refusal.SIGNED_OUT, 401, "Please sign in"),
-    (Refusal.WRONG_CREDENTIAL, 401, "Please sign in"),
-    (Refusal.SLOWED, 429, "A moment, please"),
-    (Refusal.UNKNOWN, 404, "There is nothing here"),
-    (Refusal.CROSS_SITE, 403, "This was not allowed"),
-    (Refusal.WAKING, 503, "Waking your workspace"),
-    (Refusal.SUSPENDED, 403, "Your workspace is paused"),
-    (Refusal.FAILING, 503, "Waking your workspace"),
-    (Refusal.UNREACHABLE, 502, "Not reachable at the moment"),
-    (Refusal.TOO_LARGE, 413, "At most 100 MB can be sent at once."),
-    (Refusal.NO_COOKIES, 400, "Your browser keeps no cookies"),
-]
-
-
-@pytest.mark.parametrize(("refusal", "status", "text"), REFUSALS)
-def test_every_refusal_has_a_page(refusal: Refusal, status: int, text: str) -> None:
-    answer = Desk().client().get(f"/shown/refused/{refusal.value}")
-    assert answer.status_code == status
-    assert text in answer.text
-
-
-def test_no_kind_of_refusal_is_without_a_page() -> None:
-    assert {refusal for refusal, _, _ in REFUSALS} == set(Refusal)
-
-
-def test_a_page_that_is_not_there_says_the_same_to_everybody() -> None:
-    desk = Desk()
-    stranger = desk.client().get("/shown/refused/unknown").text
-    assert stranger == desk.client("alice").get("/shown/refused/unknown").text
-    assert "alice" not in stranger
-
-
-def test_the_waiting_page_of_a_workspace_goes_back_to_what_was_asked() -> None:
-    desk = asleep()
-    headers = {
-        "X-Door-Gate": "refused",
-        "X-Door-Refusal": "waking 0",
-        "X-Door-Uri": "/L2FwcA/session/ses_1?a=b",
-        "X-Door-Host": "alice.fleet.localhost",
-        "X-Door-Method": "GET",
-    }
-    answer = desk.client("alice", **headers).get("/.door/refused")
-    assert answer.status_code == 503
-    assert 'data-then="/L2FwcA/session/ses_1?a=b"' in answer.text
-
-
-def test_somebody_nobody_added_reads_whom_to_ask() -> None:
-    page = Desk().client().get("/shown/nobody?login=carol@example.com")
-    assert page.status_code == 403
-    assert "Ask whoever runs this service to add you, and name them carol@example.com." in page.text
-
-
-def test_the_sign_in_page_keeps_the_name_and_never_the_password() -> None:
-    desk = Desk()
-    form = {"user": "alice", "password": "wrong-secret", "next": "/users"}
-    answer = desk.client().post("/.door/sign-in", data=form)
-    assert answer.status_code == 401
-    assert 'value="alice"' in answer.text
-    assert "wrong-secret" not in answer.text
-    assert 'name="next" value="/users"' in answer.text
 
 
 def test_signing_in_leads_to_the_front_page() -> None:

@@ -7,6 +7,7 @@ WORDS: dict[str, str] = {
     "product": "Workspaces",
     "skip": "Skip to the content",
     "notice": "Notice",
+    "environment": "Environment {name}",
     "back": "Back to the front page",
     # Signing in.
     "sign-in.title": "Sign in",

@@ -99,7 +99,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._ordinary(path)
 
     def _ordinary(self, path: str) -> None:
-        if path == "/pty" and self.command == "POST":
+        kind = self.headers.get("content-type", "application/json").partition(";")[0]
+        if path == "/pty" and self.command == "POST" and kind != "application/json":
+            # As OpenCode 1.18.33 does; a form may still do what needs no body.
+            self._body()
+            self._answer(b"Unsupported content-type", 415, {})
+        elif path == "/pty" and self.command == "POST":
             self.state.commands.append(json.loads(self._body() or b"{}"))
             self._answer(b'{"id":"pty_1"}', 200, {"Content-Type": "application/json"})
         elif path == "/test/headers":

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import uvicorn
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
@@ -56,10 +56,31 @@ class Desk:
                 *people.routes(self.context),
                 *api.routes(self.context, self.chats),
                 *_shown(self.pages, self.world),
+                *front.rest(self.context),
             ],
-            workspace=[*front.workspace_routes(self.context), Route("/{path:path}", _workspace)],
+            workspace=[
+                *front.workspace_routes(self.context),
+                Route("/session/{chat}/message", self._message, methods=["POST"]),
+                Route("/elsewhere", self._elsewhere, methods=["GET", "POST"]),
+                Route("/{path:path}", _workspace),
+            ],
             carried=carried_routes(self.context, self.chats),
         )
+
+        self.told_elsewhere: list[str] = []
+        """Credentials that a redirect carried away."""
+
+    async def _message(self, request: Request) -> Response:
+        """Stand in for OpenCode, which nginx would ask."""
+        if request.path_params["chat"] == "elsewhere":
+            return RedirectResponse("/elsewhere")
+        said = (await request.json())["parts"][0]["text"]
+        text = f"You said: {said}, in {request.query_params['directory']}"
+        return JSONResponse({"info": {}, "parts": [{"type": "text", "text": text}]})
+
+    async def _elsewhere(self, request: Request) -> Response:
+        self.told_elsewhere.append(request.headers.get("authorization", ""))
+        return JSONResponse({})
 
     def password(self, user: str) -> str:
         """Return a user's password."""
