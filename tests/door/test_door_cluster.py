@@ -1,4 +1,7 @@
-"""The World of a cluster: what it shows, what it survives, what it does when it is asked."""
+"""The World of a cluster: what it shows, what it survives, what it does when it is asked.
+
+Long because all of it is one object, started the same way against the same server.
+"""
 
 from __future__ import annotations
 
