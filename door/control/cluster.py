@@ -173,8 +173,7 @@ class ClusterWorld:
                 why = "it is suspended" if runtime.phase is Phase.SUSPENDED else "it is not ready"
                 raise NotWakingError(runtime.reason or why)
             if not await self._news(min(left, _IMPATIENT)):
-                for watch in self._watches:
-                    watch.poke()
+                self._poke(runtime.namespace)
 
     async def sleep(self, user_id: str, why: str = "asked") -> None:
         """Take the pod away; all else stays. Raises NotWakingError where the cluster refuses."""
@@ -302,6 +301,12 @@ class ClusterWorld:
 
     def _needed(self, user_id: str) -> Runtime:
         return self._look(self._person(user_id)).runtime
+
+    def _poke(self, namespace: str) -> None:
+        """Doubt the watches of a pool: a connection that died without a word tells nothing."""
+        for watch in self._watches:
+            if watch.namespace == namespace:
+                watch.poke()
 
     async def _news(self, seconds: float) -> bool:
         """Wait for a change; return whether one came."""

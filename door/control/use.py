@@ -5,8 +5,9 @@ for ever, beside its event stream. Each time the stream was cut (a new door, a n
 away, a laptop that woke up) it opens it again and asks once more for all that it showed at first
 (`/global/config`, `/provider`, `/path`, `/project`, `/config`, `/session/status`, `/vcs`,
 `/command`, `/permission`, `/question`, `/mcp` and so on); an open terminal gets a new ticket and
-tells its size. None of this is somebody who works, and none of it may wake a runtime: a tab left
-open would keep it awake for ever. What is not known here counts as use, so that a new version of
+tells its size. `opencode attach` left open only opens its event stream again. None of this is
+somebody who works, and none of it may wake a runtime: a tab left open would keep it awake for ever.
+What is not known here counts as use, so that a new version of
 OpenCode keeps a runtime awake too long rather than putting it to sleep under somebody's hands.
 """
 

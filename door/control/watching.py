@@ -23,6 +23,8 @@ from door.control.live import Live
 QUIET = 120.0
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
+NOT_SOONER = 15.0
+"""Seconds after a list in which nobody can ask for another: many may wait for a full cluster."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -68,6 +70,7 @@ class Watch:
         self._poked = asyncio.Event()
         self._lost: float | None = time.monotonic()
         self._failures = 0
+        self._listed = time.monotonic()
         self.known = asyncio.Event()
         """Set once everything was listed."""
 
@@ -76,9 +79,15 @@ class Watch:
         """Seconds since the API was last heard; 0 while it is."""
         return 0.0 if self._lost is None else time.monotonic() - self._lost
 
+    @property
+    def namespace(self) -> str:
+        """Where it watches."""
+        return self._watched.namespace
+
     def poke(self) -> None:
-        """List again now, and try again now where the API was away."""
-        self._poked.set()
+        """List again now, or try again where the API was away; not too often."""
+        if time.monotonic() - self._listed >= NOT_SOONER:
+            self._poked.set()
 
     @property
     def _asked(self) -> tuple[Kind, str, Live | None]:
@@ -89,6 +98,7 @@ class Watch:
         while True:
             try:
                 self._poked.clear()
+                self._listed = time.monotonic()
                 items, version = await self._api.list(*self._asked)
                 self._receiver.replaced(self._watched.namespace, items)
                 self._heard()

@@ -1,4 +1,7 @@
-"""The World of a cluster: what it shows, what it survives, what it does when it is asked."""
+"""The World of a cluster: what it shows, what it survives, what it does when it is asked.
+
+Long because all of it is one object, started the same way against the same server.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,14 @@ import pytest
 from door.control.cluster import ClusterWorld
 from door.control.world import NotWakingError, Phase, Runtime
 from tests.support.fakes.live_api import LiveApi, live_api
-from tests.support.fakes.live_pool import DOOR, NAMESPACE, Pool, deployment_of, live_settings
+from tests.support.fakes.live_pool import (
+    DOOR,
+    NAMESPACE,
+    Pool,
+    deployment_of,
+    live_settings,
+    pod_of,
+)
 from tests.support.fakes.waited import run, until
 
 
@@ -309,6 +319,47 @@ def test_a_runtime_that_never_gets_ready_is_told_why() -> None:
                 with pytest.raises(NotWakingError, match="no room: the cluster's nodes are full"):
                     await world.wait_ready("alice", 0.5)
 
+    run(main())
+
+
+def test_somebody_who_waits_gets_a_runtime_that_a_dead_watch_does_not_tell_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        async with live_api() as api:
+            pool = Pool(api)
+            pool.add("alice", replicas=0)
+            async with running(api) as world:
+                # Placed without a word to those who watch.
+                for kind, item in (
+                    ("deployments", deployment_of("alice")),
+                    ("pods", pod_of("alice")),
+                ):
+                    item["metadata"]["resourceVersion"] = "99"
+                    api.objects[kind, NAMESPACE, item["metadata"]["name"]] = item
+                assert the(world, "alice").phase is Phase.ASLEEP
+                assert (await world.wait_ready("alice", 10)).phase is Phase.READY
+
+    monkeypatch.setattr("door.control.cluster._IMPATIENT", 0.05)
+    monkeypatch.setattr("door.control.watching.NOT_SOONER", 0.0)
+    run(main())
+
+
+def test_many_who_wait_do_not_have_everything_listed_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        async with live_api() as api:
+            Pool(api).add("alice", replicas=0)
+            async with running(api) as world:
+                before = len(api.requests("GET", "deployments"))
+                waiting = (world.wait_ready("alice", 0.5) for _ in range(20))
+                answers = await asyncio.gather(*waiting, return_exceptions=True)
+                assert all(isinstance(answer, NotWakingError) for answer in answers)
+                # The watch itself may begin meanwhile.
+                assert len(api.requests("GET", "deployments")) <= before + 1
+
+    monkeypatch.setattr("door.control.cluster._IMPATIENT", 0.01)
     run(main())
 
 

@@ -80,6 +80,14 @@ def test_a_frame_or_a_page_fetched_ahead_is_no_use() -> None:
     assert not counts_as_use("GET", "/", PAGE | {"sec-purpose": "prefetch;prerender"})
 
 
+def test_an_attached_terminal_program_is_use_when_it_starts_and_not_when_it_is_left_open() -> None:
+    """`opencode attach` of 1.18.33; its stream was cut, and all it did was to open it again."""
+    program = {"authorization": "Basic x"}
+    assert counts_as_use("GET", "/project/global/directories?directory=%2Fapp", program)
+    for path in ("/global/event?directory=%2Fapp", "/experimental/workspace/status"):
+        assert not counts_as_use("GET", path, program)
+
+
 def test_opening_a_terminals_stream_is_no_use() -> None:
     headers = {"upgrade": "websocket", "sec-fetch-mode": "websocket"}
     assert not counts_as_use("GET", "/pty/pty_1/connect?cursor=0", headers)
