@@ -55,8 +55,7 @@ from fleet.stackfile.unsealing import unseal
 from fleet.values.secrecy import missing_seed
 
 _OBJECTS_A_USER = 5
-PROVIDERS = 2
-"""How many providers a stack has on a cluster that is there."""
+_PROVIDERS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,7 +291,7 @@ def _count(plan: Plan) -> int:
     """Return how many objects the engine makes of a plan, its providers among them."""
     users = sum(len(pool.users) for pool in plan.pools)
     shared = sum(len(pool_objects(pool)) for pool in plan.pools)
-    return PROVIDERS + shared + _OBJECTS_A_USER * users
+    return _PROVIDERS + shared + _OBJECTS_A_USER * users
 
 
 def _kubeconfig_of(stack: EngineStack) -> str | None:
