@@ -57,8 +57,7 @@ from fleet.stackfile.unsealing import unseal
 from fleet.values.secrecy import missing_seed
 
 _OBJECTS_A_USER = 4
-PROVIDERS = 2
-"""How many providers a stack has on a cluster that is there."""
+_PROVIDERS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,7 +300,7 @@ def _count(plan: Plan) -> int:
     users = sum(len(pool.users) for pool in plan.pools)
     shared = sum(len(pool_objects(pool)) for pool in plan.pools)
     door = len(door_objects(plan.door, DoorInputs(image=""))) if plan.has_door else 0
-    return PROVIDERS + door + shared + _OBJECTS_A_USER * users
+    return _PROVIDERS + door + shared + _OBJECTS_A_USER * users
 
 
 def _kubeconfig_of(stack: EngineStack) -> str | None:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from fleet.cli.conditions import Conditions
-from fleet.cli.deployment import PROVIDERS, Deployment, asked
+from fleet.cli.deployment import Deployment, asked
 from fleet.cli.ending import ending_of
 from fleet.cli.progress import watching
 from fleet.cli.shell import FAILED, say, say_json, warn
@@ -121,7 +121,7 @@ def _watches(deployment: Deployment, progress: Progress) -> Watches:
 
 def _objects(share: Share) -> int:
     """Return about how many objects a run has to do with."""
-    held = len(share.state.objects) + PROVIDERS if share.state is not None else 0
+    held = share.state.resources if share.state is not None else 0
     return held if share.gone else share.stack.place.resources
 
 

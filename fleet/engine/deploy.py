@@ -18,8 +18,15 @@ from fleet.cluster.owned import Key, is_retained, labels_of, owned
 from fleet.cluster.runtimes import deployment_of, is_asleep, restart
 from fleet.engine.claims import claim_problems
 from fleet.engine.drift import Drift, find_drift
+from fleet.engine.looked import Looked
 from fleet.engine.ownership import identities, refuse_foreign
-from fleet.engine.recovery import Recovery, changed_secrets, delete_unknown, recover
+from fleet.engine.recovery import (
+    Recovery,
+    changed_secrets,
+    delete_unknown,
+    recover,
+    stale_managers,
+)
 from fleet.engine.seed import Seed, choose_seed
 from fleet.engine.stack import EngineStack, Program, RunFailedError
 from fleet.engine.state import NOTHING, State
@@ -48,6 +55,8 @@ class Share:
     """What the last run that worked has written down."""
     gone: bool = False
     """Whether its pool has left the stack file."""
+    settled: bool = False
+    """Whether state and cluster were found alike: neither holds its objects here then."""
 
     @property
     def pool(self) -> str | None:
@@ -57,6 +66,8 @@ class Share:
     @property
     def drift(self) -> Drift:
         """How the cluster differs from the state."""
+        if self.settled:
+            return Drift()
         return find_drift(self.stack.environment, self.state or NOTHING, self.live or {})
 
     def unchanged(self, digest: str) -> bool:
@@ -157,7 +168,8 @@ def look(
     with ThreadPoolExecutor(2) as pool:
         opened = pool.submit(written_seed)
         listed = pool.submit(owned, cluster, plan.environment) if cluster is not None else None
-        states = [stack.state() for stack, _ in stacks]
+        # Of pools the state may be known without being read, when the objects are listed.
+        states = [stack.state() for stack, _ in stacks if stack.pool is None]
     live = listed.result() if listed is not None else None
     known = identities(live or {})
     missing: Sequence[str] = ()
@@ -169,16 +181,55 @@ def look(
             raise InputError(problems)
         refuse_taken_hosts(cluster, plan)
         missing = absent(cluster, plan, live)
-    shares = [
-        _share(stack, mine, state, live)
-        for (stack, mine), state in zip(stacks, states, strict=True)
-    ]
+    looked = Looked.at(plan.environment, first.settings.data)
+    shares = [_share(first, stacks[0][1], states[0], live)]
+    shares += [_pool_share(stack, mine, live, looked) for stack, mine in stacks[1:]]
     if first.part.divided:
         without = _pools_of(live or {}) - {share.pool for share in shares}
         nothing = replace(plan, pools=())
         shares += [_share(first.of_pool(pool, 0), nothing, None, live) for pool in sorted(without)]
+        looked.keep()
     refuse_other_division(shares)
-    return Before(shares=tuple(shares), live=live, seed=seed, absent=missing)
+    return Before(shares=tuple(shares), live=_slim(live, shares), seed=seed, absent=missing)
+
+
+def _pool_share(
+    stack: EngineStack, plan: Plan, live: Mapping[Key, Live] | None, looked: Looked
+) -> Share:
+    """Return a pool's stack; of one that is as it should be only that it is."""
+    mine = of_part(live or {}, stack.part)
+    state = looked.as_before(stack.name, stack.file, mine)
+    if state is None:
+        state = stack.state()
+        share = _share(stack, plan, state, live)
+        if share.gone or state is None or not _alike(share, state):
+            return share
+        looked.note(stack.name, stack.file, mine, state)
+        state = replace(state, objects={})
+    return replace(_share(stack, plan, state, None), settled=bool(plan.pools))
+
+
+def _alike(share: Share, state: State) -> bool:
+    live = share.live
+    if live is None or state.pending or share.drift != Drift():
+        return False
+    return not stale_managers(state, live)
+
+
+def _slim(live: Mapping[Key, Live] | None, shares: Sequence[Share]) -> Mapping[Key, Live] | None:
+    """Return the objects, of settled pools only who they are: a thousand users' fill the memory."""
+    settled = {share.pool for share in shares if share.settled}
+    if live is None or not settled:
+        return live
+    return {
+        key: _header(item) if labels_of(item).get(LABEL_POOL) in settled else item
+        for key, item in live.items()
+    }
+
+
+def _header(item: Live) -> Live:
+    metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
+    return {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": metadata}
 
 
 def _share(
@@ -256,7 +307,7 @@ def of_part(live: Mapping[Key, Live], part: Part) -> Mapping[Key, Live]:
 
 def prepare(share: Share, cluster: Cluster | None, tell: Callable[[str], None]) -> Recovery:
     """Find the way back from whatever happened since the last run; say what it is."""
-    if cluster is None or share.live is None:
+    if cluster is None or share.live is None or share.settled:
         return Recovery()
     recovery = recover(share.stack, cluster, share.state or NOTHING, share.live, ignore)
     put_back = recovery.put_back
@@ -305,7 +356,7 @@ def destroy(share: Share, cluster: Cluster | None, listen: Listener) -> Outcome:
             outcome.error = str(error)
     if cluster is not None and outcome.error is None:
         live = of_part(owned(cluster, stack.environment), stack.part)
-        left = replace(share, state=None, live=live).drift.unknown
+        left = replace(share, state=None, live=live, settled=False).drift.unknown
         outcome.deleted = [str(key) for key in delete_unknown(stack, cluster, left)]
     return outcome
 

@@ -26,6 +26,7 @@ from fleet.alicloud.cloud_assistant import PYTHON
 from fleet.cluster.untrusted import one_line
 from fleet.engine.command import EngineCommand
 from fleet.engine.locks import clear_dead_locks, told_refusal
+from fleet.engine.looked import state_path
 from fleet.engine.place import Place, link_stack_file, pools_folder, work_folder
 from fleet.engine.settings import RATE, Engine, EngineSettings
 from fleet.engine.state import State, read_state
@@ -125,6 +126,17 @@ class EngineStack:
     def environment(self) -> str:
         """The environment that it belongs to."""
         return self.part.environment
+
+    @property
+    def pool(self) -> str | None:
+        """The pool that it is of, if of one."""
+        return self.part.pool
+
+    @property
+    def file(self) -> Path | None:
+        """Where its state is, when it is kept in files."""
+        folder = self.settings.state_folder
+        return state_path(folder, self.name) if folder is not None else None
 
     def of_pool(self, pool: str, resources: int) -> EngineStack:
         """Return the stack of a pool of this environment, of about so many resources."""

@@ -130,6 +130,7 @@ FULL: Values = {
         },
         {"id": "bob", "scenes": ["coding"], "state": "suspended"},
     ],
+    "stacks": {"per": "environment"},
     "purge": ["carol"],
     "stacks": {"per": "pool"},
 }
