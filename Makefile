@@ -6,7 +6,7 @@ RUN := uv run --no-sync
 SHELL_FILES = tools/setup.sh .ci/run image/bin/fleet-init image/bin/fleet-start \
   fleet/alicloud/files/*.sh
 
-.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e e2e-failed image-test bench mutants
+.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e e2e-failed image-test cloud-test bench mutants
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,9 @@ e2e-failed: ## Those end-to-end tests again that failed in the last run
 
 image-test: setup ## Tests of the runtime image (needs a Docker daemon)
 	@$(RUN) pytest -q -m image tests/image
+
+cloud-test: setup ## Variants, edits and failures of the cloud files (needs `make engine` once)
+	@$(RUN) pytest -q -m cloud tests/program
 
 bench: setup ## Measure the figures of docs/figures.md beside their bounds
 	@$(RUN) pytest -q -s -m bench tests/bench
