@@ -20,7 +20,7 @@ from fleet.cli.shell import (
     warn,
 )
 from fleet.errors import InputError, Problem
-from fleet.images.build import build, prune, push
+from fleet.images.build import build, is_pushed_at_once, prune, push
 from fleet.images.tags import image_tags, resolve_image
 from fleet.stackfile.image import ImageMode
 from fleet.stackfile.seal_file import seal_into
@@ -59,7 +59,7 @@ def image_build(
         warn("image: building takes minutes the first time, seconds when nothing changed")
         context = environment.folder / "image"
         tags, built = build(docker, image, context, base=base, network=network)
-        if image.push:
+        if image.push and not (built and is_pushed_at_once(image)):
             push(docker, image, tags)
         warn(f"image: {'built' if built else 'unchanged, not built again'}")
         reference = f"{image.repository}:{tags.source}"

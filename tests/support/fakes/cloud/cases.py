@@ -95,6 +95,9 @@ VARIANTS: dict[str, Variant] = {
         }
     ),
     "vm with an address of yours": _vm(changes={"cluster.network.address": {"id": ADDRESS}}),
+    "vm on a machine of yours": _vm(
+        changes={"cluster.instance": {"id": MACHINE}, "cluster.dataDisk": None}, kept=()
+    ),
     "vm by the clock": _vm(changes={"cluster.schedule": _SCHEDULE}),
     "vm with shared files": _vm(changes={"cluster.nas": {}}, kept=("EcsDisk", "FileSystem")),
     "vm with a role": _vm(
