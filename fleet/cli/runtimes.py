@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from fleet.cli.shell import (
     unsealed,
     warn,
 )
+from fleet.cluster.certificates import expiring
 from fleet.cluster.client import Cluster
 from fleet.cluster.logs import LogRequest
 from fleet.cluster.logs import logs as read_logs
@@ -87,9 +89,13 @@ def status(
         environment = read_environment(stack)
         cluster = _cluster(stack, environment, context)
         rows = states(cluster, make_plan(environment), volumes=volumes)
+        now = datetime.now(UTC)
+        soon = [item.line(now) for item in expiring(cluster, environment.name, now)]
         if as_json:
-            say_json({"users": [row.as_json() for row in rows]})
+            say_json({"users": [row.as_json() for row in rows], "expiring": soon})
             return
+        for line in soon:
+            warn(line)
         head = ("USER", "STATE", "PHASE", "RESTARTS", "VOLUME", "IMAGE", "URL", "NOTE")
         lines = [
             (

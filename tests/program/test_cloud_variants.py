@@ -166,8 +166,10 @@ ACK_TYPES = [
 
 
 def _broken(made: World, typ: str) -> None:
-    made.cloud.faults.append(Fault(typ=f":{typ}", message="ServiceUnavailable: try again later"))
+    fault = Fault(typ=f":{typ}", message="ServiceUnavailable: try again later", times=99)
+    made.cloud.faults.append(fault)
     failed = made.fleet("up", "--yes", "--timeout", "20")
+    made.cloud.faults.clear()
     assert failed.code == 1, failed.said
     assert "ServiceUnavailable: try again later" in failed.err
     assert failed.err.endswith(

@@ -49,6 +49,7 @@ def lay_mine(world: World) -> None:
             "osType": "linux",
         },
         REGISTRY: {},
+        "mine": {},
     }
     world.cloud.yours.update(
         {identity: {"region": "ap-southeast-1", **values} for identity, values in here.items()}

@@ -58,6 +58,13 @@ class _Api(Kubernetes):
             self.api.put(_ingress_class())
         return made
 
+    def delete(self, thing: Any) -> None:
+        """Delete an object, a Deployment's pods with it."""
+        super().delete(thing)
+        if thing.inputs.get("kind") == "Deployment":
+            for kind in ("pods", "replicasets"):
+                self.api.remove(kind, f"{thing.inputs['metadata']['name']}-1")
+
     def _apply(self, thing: Any) -> None:
         super()._apply(thing)
         item = cast("Live", thing.inputs)
