@@ -1,4 +1,7 @@
-"""Every rule of the `cluster` key has an input that breaks it, and its message is read."""
+"""Every rule of the `cluster` key has an input that breaks it, and its message is read.
+
+Long because there are as many rules.
+"""
 
 from __future__ import annotations
 
