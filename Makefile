@@ -6,7 +6,7 @@ RUN := uv run --no-sync
 SHELL_FILES = tools/setup.sh .ci/run image/bin/fleet-init image/bin/fleet-start \
   fleet/alicloud/files/*.sh
 
-.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e e2e-failed image-test door-test pictures bench mutants
+.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e e2e-failed image-test door-test cloud-test pictures bench mutants
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,9 @@ door-test: ## The attack on a running door in Chromium, and what takes longer (n
 pictures: ## Take the pictures of the door's pages in docs/images anew
 	@tools/setup.sh chromium pngquant fonts-noto-core fonts-wqy-microhei
 	@$(RUN) python -m tests.support.door_pictures docs/images
+
+cloud-test: setup ## Variants, edits and failures of the cloud files (needs `make engine` once)
+	@$(RUN) pytest -q -m cloud tests/program
 
 bench: setup ## Measure the figures of docs/figures.md beside their bounds
 	@$(RUN) pytest -q -s -m bench tests/bench

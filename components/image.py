@@ -7,6 +7,7 @@ by the mode that uses it: they cost a fifth of a second, and an image that is th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -26,6 +27,8 @@ class RuntimeImageArgs:
     kind: ImageKind = RUNTIME
     """Which of the images; its build context is relative to the program: state must not hold a
     machine's own folders."""
+    after: Sequence[pulumi.Resource] = ()
+    """What has to be there before the image is pushed, such as its repository."""
     network: str | None = None
     """Network of the build steps on a Docker daemon that has no bridge, e.g. `host`."""
 
@@ -74,6 +77,7 @@ class RuntimeImage(pulumi.ComponentResource):
 
         image = args.image
         build_arguments = args.kind.arguments(image)
+        minutes = f"{image.timeout_minutes}m"
         if image.push:
             # Without it a pushed image cannot serve another machine's build as a cache.
             build_arguments["BUILDKIT_INLINE_CACHE"] = "1"
@@ -91,7 +95,11 @@ class RuntimeImage(pulumi.ComponentResource):
             ),
             build_on_preview=False,
             skip_push=not image.push,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[*args.after, *([after] if after is not None else [])],
+                custom_timeouts=pulumi.CustomTimeouts(create=minutes, update=minutes),
+            ),
         )
 
     def _declare_on_buildkit(self, name: str, args: RuntimeImageArgs) -> pulumi.Output[str]:
@@ -127,6 +135,7 @@ class RuntimeImage(pulumi.ComponentResource):
                 parent=self,
                 # Deleting would take the tags out of the registry, under running pods.
                 retain_on_delete=True,
+                depends_on=list(args.after),
                 custom_timeouts=pulumi.CustomTimeouts(create=minutes, update=minutes),
             ),
         )

@@ -155,7 +155,10 @@ def _declare_image(
     settings = given.images[kind.name]
     network = given.variables.get("FLEET_BUILD_NETWORK")
     tags = _tags(kind, settings)
-    arguments = RuntimeImageArgs(kind=kind, image=settings, tags=tags, network=network)
+    before = target.before_image()
+    arguments = RuntimeImageArgs(
+        kind=kind, image=settings, tags=tags, after=before, network=network
+    )
     image = RuntimeImage(kind.name, arguments)
     return image, target.image_reference(kind, settings, image.reference)
 

@@ -6,7 +6,7 @@ Alibaba Cloud's target builds on it and must not load `placement`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -32,6 +32,10 @@ class Target:
         """Return an image's reference, once the cluster can have the image."""
         del kind, image
         return reference
+
+    def before_image(self) -> Sequence[pulumi.Resource]:
+        """Return what has to be there before an image is pushed."""
+        return ()
 
     def secrets(self, sealed: Sealed) -> tuple[SharedSecret, ...]:
         """Return what every pool gets a copy of so that nodes can pull."""

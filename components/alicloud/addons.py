@@ -28,6 +28,7 @@ class ClusterAddonsArgs:
     balancer_id: pulumi.Input[str]
     access_list_id: pulumi.Input[str] | None = None
     nas_server: pulumi.Input[str] | None = None
+    nas_path: str = "/"
     https: bool = True
 
 
@@ -63,7 +64,7 @@ class ClusterAddons(pulumi.ComponentResource):
                 provisioner="nasplugin.csi.alibabacloud.com",
                 parameters={
                     "volumeAs": "subpath",
-                    "server": pulumi.Output.concat(args.nas_server, ":/"),
+                    "server": pulumi.Output.concat(args.nas_server, ":", args.nas_path),
                 },
                 mount_options=["nolock,tcp,noresvport", "vers=3"],
                 reclaim_policy="Retain",

@@ -16,7 +16,6 @@ from components.alicloud.dns import DnsArgs, DnsRecords
 from components.alicloud.nas import NasArgs, SharedFiles
 from components.alicloud.network import Network
 from components.alicloud.registry import Repository, RepositoryArgs
-from fleet.alicloud.addresses import ip_domain
 from fleet.alicloud.config import AckCluster, VmCluster
 from fleet.alicloud.network_plan import switches
 
@@ -50,7 +49,9 @@ class CloudCluster:
     address: pulumi.Output[str]
     """Where users come in."""
     domain: pulumi.Output[str]
-    """The domain; without one, a name that resolves to the address."""
+    """A name that resolves to the address without any zone (sslip.io)."""
+    image_repository: pulumi.Resource | None
+    """The image repository, where one is made."""
     reports: Mapping[str, pulumi.Output[str]]
     """What the parts that the stack file asks for have to say, by names of stack outputs."""
 
@@ -64,11 +65,6 @@ def renamed(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
 def all_tags(name: str, args: CloudArgs[AnyCluster]) -> dict[str, str]:
     """Return the tags of everything that is made."""
     return {"opencode-fleet": name, **args.cluster.tags, **args.tags}
-
-
-def domain_of(args: CloudArgs[AnyCluster], address: pulumi.Output[str]) -> pulumi.Output[str]:
-    """Return the domain, or a name made of the address."""
-    return pulumi.Output.from_input(args.domain) if args.domain else address.apply(ip_domain)
 
 
 def declare_records(
@@ -87,13 +83,13 @@ def declare_records(
 
 def declare_repository(
     name: str, args: CloudArgs[AnyCluster], opts: pulumi.ResourceOptions
-) -> dict[str, pulumi.Output[str]]:
+) -> tuple[Repository | None, dict[str, pulumi.Output[str]]]:
     """Declare the image repository, when one is to be made; report registry, namespace and name."""
     registry = args.cluster.registry
     if registry is None or registry.acr is None:
-        return {}
+        return None, {}
     made = Repository(name, RepositoryArgs(acr=registry.acr), opts)
-    return {"repository": pulumi.Output.concat(registry.server, "/", made.path)}
+    return made, {"repository": pulumi.Output.concat(registry.server, "/", made.path)}
 
 
 def declare_files(
@@ -117,4 +113,5 @@ def declare_files(
         sources=sources or {"vpc": network.vpc_cidr},
         tags=all_tags(name, args),
     )
-    return {"nasServer": SharedFiles(name, wanted, opts).server}
+    files = SharedFiles(name, wanted, opts)
+    return {"nasServer": files.server, "nasPath": pulumi.Output.from_input(files.path)}

@@ -5,6 +5,7 @@ Nothing found here enters the state: `destroy` leaves it alone. Leaves out: mach
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -12,7 +13,7 @@ import pulumi_alicloud as alicloud
 from pulumi_alicloud.ecs import GetEipAddressesResult, GetSecurityGroupsResult
 from pulumi_alicloud.vpc import GetNetworksResult, GetSwitchesResult
 
-from fleet.alicloud.addresses import overlaps_reserved
+from fleet.alicloud.addresses import overlap, overlaps_reserved
 from fleet.alicloud.config_network import ReusedNetwork
 from fleet.errors import Problem
 
@@ -27,7 +28,10 @@ class ExistingNetwork:
 
 
 def existing_switches(
-    reuse: ReusedNetwork, zones: tuple[str, ...], invoke: pulumi.InvokeOutputOptions
+    reuse: ReusedNetwork,
+    zones: tuple[str, ...],
+    inner: Mapping[str, str],
+    invoke: pulumi.InvokeOutputOptions,
 ) -> ExistingNetwork:
     """Look up the VPC and its vSwitches; a run stops where one is missing or in another zone."""
     vpcs = alicloud.vpc.get_networks_output(ids=[reuse.vpc_id], opts=invoke)
@@ -38,7 +42,7 @@ def existing_switches(
         return switches.apply(lambda found: check_switches(found, ids, zones, reuse.vpc_id, key))
 
     return ExistingNetwork(
-        vpc_cidr=vpcs.apply(lambda found: check_vpc(found, reuse.vpc_id)),
+        vpc_cidr=vpcs.apply(lambda found: check_vpc(found, reuse.vpc_id, inner)),
         node_switch_ids=checked(reuse.vswitch_ids, "reuse.vswitchIds"),
         pod_switch_ids=checked(reuse.pod_vswitch_ids, "reuse.podVswitchIds"),
     )
@@ -59,8 +63,8 @@ def existing_address(address_id: str, invoke: pulumi.InvokeOutputOptions) -> pul
     return addresses.apply(lambda result: check_address(result, address_id))
 
 
-def check_vpc(found: GetNetworksResult, vpc_id: str) -> str:
-    """Return the addresses of the one VPC found."""
+def check_vpc(found: GetNetworksResult, vpc_id: str, inner: Mapping[str, str]) -> str:
+    """Return the addresses of the one VPC found; `inner` are the cluster's own, by their keys."""
     if len(found.vpcs) != 1:
         raise _refused(
             "reuse.vpcId", vpc_id, "no such VPC in this region", "copy the id from the console"
@@ -70,6 +74,14 @@ def check_vpc(found: GetNetworksResult, vpc_id: str) -> str:
         raise _refused(
             "reuse.vpcId", vpc_id, f"its addresses {cidr} overlap {met}", "use another VPC"
         )
+    for key, range_ in inner.items():
+        if overlap(cidr, range_):
+            raise _refused(
+                "reuse.vpcId",
+                vpc_id,
+                f"its addresses {cidr} overlap {range_}, which the cluster uses inside",
+                f"write another private network in {key}, or use another VPC",
+            )
     return cidr
 
 

@@ -20,18 +20,19 @@ from components.alicloud.cluster import (
     declare_files,
     declare_records,
     declare_repository,
-    domain_of,
     renamed,
 )
+from components.alicloud.existing_network import check_vpc
 from components.alicloud.network import EntranceArgs, Network, NetworkArgs
 from components.alicloud.schedule import PowerSchedule, PowerScheduleArgs
 from components.alicloud.vm import DataVolume, DiskArgs, Machine, MachineArgs
 from components.alicloud.vm_access import AccessArgs, ClusterAccess
+from fleet.alicloud.addresses import ip_domain
 from fleet.alicloud.cloud_init import access_command, user_data
 from fleet.alicloud.config import VmCluster
 from fleet.alicloud.machine_plan import MachineFacts, bootstrap_of
 from fleet.alicloud.machine_settings import Bootstrap
-from fleet.alicloud.network_plan import openings, switches
+from fleet.alicloud.network_plan import inner_ranges, openings, switches
 from fleet.errors import Problem
 
 
@@ -73,12 +74,14 @@ class MachineCluster(pulumi.ComponentResource):
         self._declare_schedule(host)
         declare_records(name, args, host.address, self._child)
         self.known_hosts, self.login_key = access.known_hosts, host.login_key
+        repository, pushed = declare_repository(name, args, self._child)
         self.made = CloudCluster(
             kubeconfig=access.kubeconfig,
             identifier=host.identifier,
             address=host.address,
-            domain=domain_of(args, host.address),
-            reports={**host.reports, **declare_repository(name, args, self._child)},
+            domain=host.address.apply(ip_domain),
+            image_repository=repository,
+            reports={**host.reports, **pushed},
         )
         self.register_outputs({"address": self.made.address, "domain": self.made.domain})
 
@@ -91,6 +94,7 @@ class MachineCluster(pulumi.ComponentResource):
                 zones=(cluster.zone,),
                 switches=switches(cluster),
                 reuse=cluster.network.reuse,
+                inner=inner_ranges(cluster),
                 entrance=EntranceArgs(
                     openings=openings(cluster), address_id=cluster.network.address.id
                 ),
@@ -136,13 +140,21 @@ class MachineCluster(pulumi.ComponentResource):
             ids=[instance_id], opts=pulumi.InvokeOutputOptions(parent=self)
         )
         address = machines.apply(lambda known: check_machine(known, instance_id, cluster.zone))
-        disk_id = cluster.data_disk.id if cluster.data_disk is not None else None
+        invoke = pulumi.InvokeOutputOptions(parent=self)
+        vpc_id = machines.apply(lambda known: vpc_of(known, instance_id, cluster.zone))
+        vpcs = alicloud.vpc.get_networks_output(
+            ids=vpc_id.apply(lambda identity: [identity]), opts=invoke
+        )
+        inner = inner_ranges(cluster)
+        vpc_cidr = pulumi.Output.all(found=vpcs, vpc_id=vpc_id).apply(
+            lambda known: check_vpc(**known, inner=inner)
+        )
         known = pulumi.Output.from_input(instance_id)
         return _Host(
             instance_id=known,
             identifier=known,
             address=address,
-            facts=_facts(address, cluster.network.vpc_cidr, disk_id),
+            facts=_facts(address, vpc_cidr, None),
             login_key=pulumi.Output.from_input(None),
         )
 
@@ -215,6 +227,12 @@ def check_machine(found: GetInstancesResult, instance_id: str, zone: str) -> str
     if not address:
         raise _refused(instance_id, "it has no public address", "bind one in the console")
     return address
+
+
+def vpc_of(found: GetInstancesResult, instance_id: str, zone: str) -> str:
+    """Return the VPC of a machine that fits."""
+    check_machine(found, instance_id, zone)
+    return found.instances[0].vpc_id
 
 
 def _refused(instance_id: str, rule: str, change: str) -> ValueError:

@@ -16,12 +16,12 @@ from components.alicloud.cluster import (
     declare_files,
     declare_records,
     declare_repository,
-    domain_of,
     renamed,
 )
 from components.alicloud.network import Network, NetworkArgs
+from fleet.alicloud.addresses import ip_domain
 from fleet.alicloud.config import AckCluster
-from fleet.alicloud.network_plan import switches
+from fleet.alicloud.network_plan import inner_ranges, switches
 
 
 class ManagedCluster(pulumi.ComponentResource):
@@ -56,17 +56,20 @@ class ManagedCluster(pulumi.ComponentResource):
             child,
         )
         declare_records(name, args, ack.address, child)
+        repository, pushed = declare_repository(name, args, child)
         self.made = CloudCluster(
             kubeconfig=ack.kubeconfig,
             identifier=ack.cluster_id,
             address=ack.address,
-            domain=domain_of(args, ack.address),
-            reports=files | declare_repository(name, args, child),
+            domain=ack.address.apply(ip_domain),
+            image_repository=repository,
+            reports=files | pushed,
         )
         self.addons = ClusterAddonsArgs(
             balancer_id=ack.balancer_id,
             access_list_id=ack.access_list_id,
             nas_server=files.get("nasServer"),
+            nas_path=cluster.nas.existing.path if cluster.nas and cluster.nas.existing else "/",
             https=args.https,
         )
         self.register_outputs({"address": self.made.address, "domain": self.made.domain})
@@ -79,6 +82,7 @@ def _network(name: str, args: CloudArgs[AckCluster], opts: pulumi.ResourceOption
         zones=cluster.zones,
         switches=switches(cluster),
         reuse=cluster.network.reuse,
+        inner=inner_ranges(cluster),
         bandwidth=cluster.network.address.bandwidth,
         make_nat=True,
         protect=cluster.production,

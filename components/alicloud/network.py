@@ -50,6 +50,8 @@ class NetworkArgs:
     zones: tuple[str, ...]
     switches: tuple[SwitchPlan, ...] = ()
     reuse: ReusedNetwork | None = None
+    inner: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the cluster uses inside, by the keys that say it: no VPC may overlap it."""
     entrance: EntranceArgs | None = None
     """None where a load balancer is the way in (`ack`)."""
     bandwidth: int = 10
@@ -116,7 +118,7 @@ class Network(pulumi.ComponentResource):
 
     def _find(self, reuse: ReusedNetwork) -> None:
         invoke = pulumi.InvokeOutputOptions(parent=self)
-        existing = existing_switches(reuse, self._args.zones, invoke)
+        existing = existing_switches(reuse, self._args.zones, self._args.inner, invoke)
         self.vpc_id = pulumi.Output.from_input(reuse.vpc_id)
         self.vpc_cidr = existing.vpc_cidr
         self.node_switch_ids = existing.node_switch_ids

@@ -7,7 +7,7 @@ the same everywhere. Leaves out: what each part is (`machine_cluster`, `managed_
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -27,6 +27,7 @@ from fleet.alicloud.credentials import credentials_problem
 from fleet.alicloud.machine_plan import retained
 from fleet.images.tags import RUNTIME, ImageKind
 from fleet.manifests.pool import SharedSecret
+from fleet.names import host_name
 from fleet.stackfile.config import StackConfig, TlsMode
 from fleet.stackfile.image import Image, ImageMode
 
@@ -74,6 +75,11 @@ class CloudTarget(Target):
         self._made, self._addons = made, addons
         super().__init__(ClusterApi(identifier=made.identifier, kubeconfig=made.kubeconfig))
 
+    def before_image(self) -> Sequence[pulumi.Resource]:
+        """Return the repository, where one is made."""
+        made = self._made.image_repository
+        return [made] if made is not None else []
+
     def secrets(self, sealed: Sealed) -> tuple[SharedSecret, ...]:
         """Return the login at the registry that the stack file names."""
         registry = self._cluster.registry
@@ -96,7 +102,7 @@ class CloudTarget(Target):
         )
         return {
             "address": self._made.address,
-            "domain": self._made.domain,
+            "addressDomain": self._made.domain,
             "kubeconfig": self._made.kubeconfig,
             "retainedInCloud": list(retained(self._cluster)),
             **self._made.reports,
@@ -142,11 +148,14 @@ class MachineTarget(CloudTarget):
 def _arguments(config: StackConfig, cluster: AnyCluster) -> CloudArgs[AnyCluster]:
     return CloudArgs(
         cluster=cluster,
-        hosts=_hosts(config),
+        hosts=_hosts(config, cluster),
         domain=config.access.domain,
         https=config.access.tls is not TlsMode.NONE,
     )
 
 
-def _hosts(config: StackConfig) -> tuple[str, ...]:
-    return (config.access.domain, f"*.{config.access.domain}")
+def _hosts(config: StackConfig, cluster: VmCluster | AckCluster) -> tuple[str, ...]:
+    domain = config.access.domain
+    if cluster.dns is None or cluster.dns.records == "wildcard":
+        return (domain, f"*.{domain}")
+    return (domain, *(host_name(user.id, domain) for user in config.users))

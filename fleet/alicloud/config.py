@@ -18,9 +18,11 @@ from fleet.alicloud.config_network import Nas, Network
 from fleet.alicloud.config_vm import DataDisk, Instance, K3s, Schedule
 from fleet.values.model import Model, broken
 
-_MISSING = {
+_ADMINS = {
     "adminCidrs": "who may use SSH and the Kubernetes API; write your own public address, "
     "e.g. adminCidrs: [203.0.113.7/32]",
+}
+_MISSING = {
     "webCidrs": "who may open the workspaces in a browser; write addresses, e.g. "
     "webCidrs: [203.0.113.0/24], or webCidrs: [] for SSH tunnels only",
 }
@@ -43,8 +45,6 @@ class _CloudCluster(Model):
     """Protect machine, address and cluster from deletion."""
     network: Network = Network()
     """The private network."""
-    admin_cidrs: Annotated[tuple[AddressRange, ...], Field(min_length=1)]
-    """Who may use SSH and the Kubernetes API. No default."""
     web_cidrs: tuple[AddressRange, ...]
     """Who may open the workspaces (443, and 80 for the redirect). No default."""
     dns: Dns | None = None
@@ -61,18 +61,15 @@ class _CloudCluster(Model):
     @model_validator(mode="before")
     @classmethod
     def _openings_are_given(cls, data: object) -> object:
-        if isinstance(data, Mapping):
-            given = cast("Mapping[str, Any]", data)
-            for key, change in _MISSING.items():
-                if key not in given and _snake(key) not in given:
-                    raise broken(f"{key} is left out and has no default", change)
-        return cast("object", data)
+        return _given(data, _MISSING)
 
 
 class VmCluster(_CloudCluster):
     """One ECS instance with k3s: the cheap start, for about ten users."""
 
     kind: Literal["vm"]
+    admin_cidrs: Annotated[tuple[AddressRange, ...], Field(min_length=1)]
+    """Who may use SSH and the Kubernetes API. No default."""
     zone: ZoneId
     """Zone of the machine and its disks; another zone is another machine."""
     instance: Instance = Instance()
@@ -83,6 +80,11 @@ class VmCluster(_CloudCluster):
     """The Kubernetes on it."""
     schedule: Schedule | None = None
     """Start and stop by the clock."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _admins_are_given(cls, data: object) -> object:
+        return _given(data, _ADMINS)
 
 
 class AckCluster(_CloudCluster):
@@ -96,8 +98,28 @@ class AckCluster(_CloudCluster):
     node_pools: Annotated[tuple[NodePool, ...], Field(min_length=1, max_length=8)]
     """The machines."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_admins(cls, data: object) -> object:
+        if isinstance(data, Mapping) and "adminCidrs" in data:
+            raise broken(
+                "adminCidrs limits nothing on ACK: only the VPC reaches a private API address, "
+                "and a public one answers everybody who has a certificate",
+                "drop adminCidrs",
+            )
+        return cast("object", data)
+
 
 CloudCluster = VmCluster | AckCluster
+
+
+def _given(data: object, keys: Mapping[str, str]) -> object:
+    if isinstance(data, Mapping):
+        given = cast("Mapping[str, Any]", data)
+        for key, change in keys.items():
+            if key not in given and _snake(key) not in given:
+                raise broken(f"{key} is left out and has no default", change)
+    return cast("object", data)
 
 
 def _snake(key: str) -> str:

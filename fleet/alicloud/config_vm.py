@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from fleet.alicloud.cloud_scalars import (
+    AddressRange,
     CloudName,
     Cron,
     DiskId,
@@ -151,6 +152,10 @@ class K3s(Model):
     """Download the binary from here instead."""
     registry_mirrors: dict[RegistryHost, tuple[HttpsUrl, ...]] = Field(default_factory=dict)
     """Mirrors of image registries, e.g. docker.io."""
+    pod_cidr: AddressRange = "10.42.0.0/16"
+    """Addresses of pods inside the machine; chosen once, when the cluster is made."""
+    service_cidr: AddressRange = "10.43.0.0/16"
+    """Addresses of Services inside the machine; chosen once, when the cluster is made."""
     access_days: Annotated[int, Field(ge=1, le=3650, strict=True)] = 365
     """How long the program's own client certificate is valid."""
     access_generation: Annotated[int, Field(ge=1, strict=True)] = 1

@@ -55,6 +55,8 @@ def bootstrap_of(
         system_registry="registry.cn-hangzhou.aliyuncs.com" if cn else None,
         registry_mirrors=k3s.registry_mirrors,
         vpc_cidr=facts.vpc_cidr,
+        pod_cidr=k3s.pod_cidr,
+        service_cidr=k3s.service_cidr,
         host_egress=cluster.network.host_egress,
         disk_serial=facts.disk_id.removeprefix("d-") if facts.disk_id else None,
         disk_may_be_formatted=disk_is_new(cluster),

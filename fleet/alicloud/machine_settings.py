@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from fleet.alicloud.addresses import INNER
-from fleet.alicloud.network_plan import API, POD_CIDR, SERVICE_CIDR
+from fleet.alicloud.network_plan import API
 
 DATA = "/srv/opencode-fleet"
 ETC = "/etc/opencode-fleet"
@@ -40,6 +40,8 @@ class Bootstrap:
     k3s_sha256: str
     k3s_urls: tuple[str, ...]
     vpc_cidr: str
+    pod_cidr: str = "10.42.0.0/16"
+    service_cidr: str = "10.43.0.0/16"
     host_egress: tuple[str, ...] = ()
     system_registry: str | None = None
     registry_mirrors: Mapping[str, tuple[str, ...]] = field(
@@ -74,9 +76,10 @@ def firewall(machine: Bootstrap) -> str:
     NetworkPolicies apply a moment after a pod has started, and never between a pod and its own
     node. A drop here is final; everything else is left to Kubernetes and the security group.
     """
+    pods = machine.pod_cidr
     closed = ", ".join((*INNER, machine.vpc_cidr))
     allowed = "".join(
-        f"    ip saddr {POD_CIDR} ip daddr {cidr} accept\n" for cidr in machine.host_egress
+        f"    ip saddr {pods} ip daddr {cidr} accept\n" for cidr in machine.host_egress
     )
     return (
         "table inet opencode_fleet\n"
@@ -86,15 +89,17 @@ def firewall(machine: Bootstrap) -> str:
         "    type filter hook forward priority -10; policy accept;\n"
         "    ct state established,related accept\n"
         # The cluster's DNS is a pod too, and asks the cloud's resolvers.
-        f"    ip saddr {POD_CIDR} ip daddr {{ {_RESOLVERS} }} udp dport 53 accept\n"
-        f"    ip saddr {POD_CIDR} ip daddr {{ {_RESOLVERS} }} tcp dport 53 accept\n"
+        f"    ip saddr {pods} ip daddr {{ {_RESOLVERS} }} udp dport 53 accept\n"
+        f"    ip saddr {pods} ip daddr {{ {_RESOLVERS} }} tcp dport 53 accept\n"
+        # Which pods may talk to each other is Kubernetes' business.
+        f"    ip saddr {pods} ip daddr {pods} accept\n"
         f"{allowed}"
-        f"    ip saddr {POD_CIDR} ip daddr {{ {closed} }} drop\n"
+        f"    ip saddr {pods} ip daddr {{ {closed} }} drop\n"
         "  }\n"
         "  chain input {\n"
         "    type filter hook input priority -10; policy accept;\n"
         "    ct state established,related accept\n"
-        f'    iifname "cni0" ip saddr {POD_CIDR} tcp dport {API} accept\n'
+        f'    iifname "cni0" ip saddr {pods} tcp dport {API} accept\n'
         '    iifname "cni0" drop\n'
         "  }\n"
         "}\n"
@@ -132,8 +137,8 @@ def k3s_config(machine: Bootstrap) -> str:
         # Cannot be switched on later without rewriting every Secret.
         "secrets-encryption": True,
         "protect-kernel-defaults": True,
-        "cluster-cidr": POD_CIDR,
-        "service-cidr": SERVICE_CIDR,
+        "cluster-cidr": machine.pod_cidr,
+        "service-cidr": machine.service_cidr,
         "disable": ["metrics-server"],
         "kube-apiserver-arg": [
             f"audit-policy-file={ETC}/audit-policy.yaml",

@@ -14,8 +14,6 @@ from fleet.alicloud.config import AckCluster, VmCluster
 
 SSH, HTTP, HTTPS, API = 22, 80, 443, 6443
 WORLD = "0.0.0.0/0"
-# k3s' own defaults, written out because the VPC must not overlap them.
-POD_CIDR, SERVICE_CIDR = "10.42.0.0/16", "10.43.0.0/16"
 # A VPC is cut into this many slots: the first half for machines, the second for pods, so that a
 # zone added later takes the next free slot and no vSwitch ever moves.
 SLOTS = 8
@@ -37,6 +35,20 @@ class Opening:
     port: int
     cidr: str
     why: str
+
+
+def inner_ranges(cluster: VmCluster | AckCluster) -> dict[str, str]:
+    """Return the addresses that the cluster uses inside, by the key that says them.
+
+    A VPC that overlaps one could not be reached from pods, nor pods from it.
+    """
+    if isinstance(cluster, VmCluster):
+        k3s = cluster.k3s
+        return {
+            "cluster.k3s.podCidr": k3s.pod_cidr,
+            "cluster.k3s.serviceCidr": k3s.service_cidr,
+        }
+    return {"cluster.controlPlane.serviceCidr": cluster.control_plane.service_cidr}
 
 
 def switches(cluster: VmCluster | AckCluster) -> tuple[SwitchPlan, ...]:

@@ -73,7 +73,16 @@ def _places(cluster: VmCluster | AckCluster) -> Iterator[Problem]:
 
 
 def _openings(cluster: VmCluster | AckCluster) -> Iterator[Problem]:
-    for n, cidr in enumerate(cluster.admin_cidrs):
+    admins = cluster.admin_cidrs if isinstance(cluster, VmCluster) else ()
+    open_to_all = any(addresses.network(cidr).prefixlen < _WIDEST_ADMIN for cidr in admins)
+    if isinstance(cluster, VmCluster) and cluster.network.allow_open_admin and not open_to_all:
+        yield Problem(
+            "cluster.network.allowOpenAdmin",
+            "true",
+            "adminCidrs open nothing that would need it",
+            "drop it",
+        )
+    for n, cidr in enumerate(admins):
         wide = addresses.network(cidr).prefixlen < _WIDEST_ADMIN
         if wide and not cluster.network.allow_open_admin:
             yield Problem(

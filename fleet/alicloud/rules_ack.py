@@ -15,7 +15,8 @@ from fleet.alicloud.instance_types import Size, size_of
 from fleet.alicloud.network_plan import SLOTS
 from fleet.errors import Problem
 
-SMALLEST_NODE = Size(2, 4)
+# Terway gives a node of 2 CPUs 6 to 12 addresses for pods; the system's own pods take about 8.
+SMALLEST_NODE = Size(4, 8)
 # Each pod, of the system or of a user, takes an address of the VPC (Terway gives it).
 PODS_PER_NODE = 30
 # So many networks fit an access list of a load balancer.
@@ -43,6 +44,25 @@ def ack_problems(cluster: AckCluster) -> Iterator[Problem]:
             f"{len(cluster.web_cidrs)} networks",
             f"an access list holds {ACCESS_ENTRIES}",
             "join them into larger networks",
+        )
+    for key, value in (
+        ("address.id", cluster.network.address.id),
+        ("hostEgress", ", ".join(cluster.network.host_egress)),
+    ):
+        if value:
+            yield Problem(
+                f"cluster.network.{key}",
+                value,
+                "it is for one machine (kind vm): here users come in by a load balancer, and what "
+                "pods may reach stands under network.allow",
+                "drop it",
+            )
+    if cluster.network.allow_open_admin and not cluster.control_plane.public_endpoint:
+        yield Problem(
+            "cluster.network.allowOpenAdmin",
+            "true",
+            "without controlPlane.publicEndpoint nothing is open",
+            "drop it",
         )
     if cluster.network.acme_open:
         yield Problem(
@@ -140,5 +160,5 @@ def _node_type(n: int, pool: NodePool, kind: str) -> Iterator[Problem]:
             kind,
             f"{size.cpus} CPUs and {size.memory_gib} GiB are too small for a node; "
             f"it takes {SMALLEST_NODE.cpus} and {SMALLEST_NODE.memory_gib}",
-            "use e.g. ecs.g7.large",
+            "use e.g. ecs.g7.xlarge",
         )

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from fleet.alicloud import addresses
 from fleet.alicloud.config import VmCluster
 from fleet.alicloud.config_vm import K3s
-from fleet.alicloud.instance_types import Size, size_of
-from fleet.alicloud.network_plan import POD_CIDR, SERVICE_CIDR, openings
+from fleet.alicloud.instance_types import Size, architecture_of, size_of, takes_entry_disks
+from fleet.alicloud.network_plan import inner_ranges, openings
 from fleet.alicloud.regions import region_of
 from fleet.errors import Problem
 
@@ -21,13 +21,15 @@ SMALLEST = Size(2, 4)
 # The limit of a security group, both directions together. Each network of webCidrs and of
 # adminCidrs takes two of them.
 GROUP_RULES = 200
+# A node's pods take a /24 of it.
+_SMALLEST_INNER = 22
 _PINNED = K3s()
 # Families of public images; what is yours (m-…) is not judged by its name.
 _OTHER_SYSTEM = re.compile(
     r"(win|aliyun|alinux|anolis|centos|rhel|redhat|rocky|alma|fedora|opensuse|suse|sles|freebsd)",
     re.I,
 )
-_ARM = re.compile(r"ecs\.[a-z]+[0-9]+y[a-z]*\.")
+_ARM_IMAGE = re.compile(r"(arm64|aarch64)", re.I)
 
 
 def vm_problems(cluster: VmCluster) -> Iterator[Problem]:
@@ -38,6 +40,7 @@ def vm_problems(cluster: VmCluster) -> Iterator[Problem]:
     yield from _lifetime(cluster)
     yield from _openings(cluster)
     yield from _image(cluster)
+    yield from _disks(cluster)
     if cluster.instance.id is not None:
         yield from _reused_machine(cluster)
 
@@ -53,7 +56,7 @@ def _size(cluster: VmCluster) -> Iterator[Problem]:
         return
     kind = cluster.instance.type
     key = "cluster.instance.type"
-    if _ARM.match(kind):
+    if architecture_of(kind) == "arm64":
         yield Problem(
             key, kind, "this is an ARM machine, k3s is pinned for amd64", "use e.g. ecs.g7.large"
         )
@@ -96,13 +99,14 @@ def _k3s(cluster: VmCluster) -> Iterator[Problem]:
 
 def _networks(cluster: VmCluster) -> Iterator[Problem]:
     network = cluster.network
+    yield from _inner(cluster)
     if network.reuse is None:
-        for inner in (POD_CIDR, SERVICE_CIDR):
+        for key, inner in inner_ranges(cluster).items():
             if addresses.overlap(network.vpc_cidr, inner):
                 yield Problem(
                     "cluster.network.vpcCidr",
                     network.vpc_cidr,
-                    f"this overlaps {inner}, which k3s uses inside the machine",
+                    f"this overlaps {inner}, which k3s uses inside the machine ({key})",
                     "write 172.20.0.0/16",
                 )
     elif len(network.reuse.vswitch_ids) != 1 or network.reuse.pod_vswitch_ids:
@@ -122,7 +126,34 @@ def _networks(cluster: VmCluster) -> Iterator[Problem]:
             )
 
 
+def _inner(cluster: VmCluster) -> Iterator[Problem]:
+    k3s = cluster.k3s
+    for key, cidr in inner_ranges(cluster).items():
+        if not addresses.is_private(cidr) or addresses.network(cidr).prefixlen > _SMALLEST_INNER:
+            yield Problem(
+                key,
+                cidr,
+                f"this is a private network of /{_SMALLEST_INNER} or larger",
+                "write it like 10.42.0.0/16",
+            )
+    if addresses.overlap(k3s.pod_cidr, k3s.service_cidr):
+        yield Problem(
+            "cluster.k3s.serviceCidr",
+            k3s.service_cidr,
+            f"this overlaps cluster.k3s.podCidr {k3s.pod_cidr}",
+            "write another private network, e.g. 10.43.0.0/16",
+        )
+
+
 def _openings(cluster: VmCluster) -> Iterator[Problem]:
+    network, proof = cluster.network, cluster.certificates
+    if network.acme_open and (proof is None or proof.dns01 is not None):
+        yield Problem(
+            "cluster.network.acmeOpen",
+            "true",
+            "nothing is proven by HTTP here, so nobody asks at port 80",
+            "drop it, or add cluster.certificates without dns01",
+        )
     rules = len(openings(cluster))
     if cluster.instance.id is None and rules > GROUP_RULES:
         yield Problem(
@@ -142,6 +173,32 @@ def _image(cluster: VmCluster) -> Iterator[Problem]:
             "the machine is set up with apt, which this system does not have",
             "use an Ubuntu or Debian image, as in the console's list of public images",
         )
+
+    elif cluster.instance.id is None and _ARM_IMAGE.search(image):
+        yield Problem(
+            "cluster.instance.image",
+            image,
+            f"{cluster.instance.type} is an amd64 machine, this image is for ARM",
+            "use the image of the same name with x64 in it",
+        )
+
+
+def _disks(cluster: VmCluster) -> Iterator[Problem]:
+    kind = cluster.instance.type
+    if cluster.instance.id is not None or takes_entry_disks(kind):
+        return
+    disk = cluster.data_disk
+    categories = {"instance.systemDisk": cluster.instance.system_disk.category}
+    if disk is not None and disk.id is None:
+        categories["dataDisk"] = disk.category
+    for key, category in categories.items():
+        if category == "cloud_essd_entry":
+            yield Problem(
+                f"cluster.{key}.category",
+                category,
+                f"only economy and universal machines (e, u1) take such disks, not {kind}",
+                "write cloud_essd",
+            )
 
 
 def _lifetime(cluster: VmCluster) -> Iterator[Problem]:
@@ -185,6 +242,7 @@ def _reused_machine(cluster: VmCluster) -> Iterator[Problem]:
                 "a machine that you already have is not changed",
                 f"drop {key}, or drop cluster.instance.id",
             )
+    yield from _never_made(cluster)
     if cluster.network.reuse is not None or cluster.network.address.id is not None:
         yield Problem(
             "cluster.network",
@@ -192,3 +250,26 @@ def _reused_machine(cluster: VmCluster) -> Iterator[Problem]:
             "a machine that you already have brings its network and its address along",
             "drop cluster.network.reuse and cluster.network.address",
         )
+
+
+def _never_made(cluster: VmCluster) -> Iterator[Problem]:
+    """Yield what would be made for a machine, and is not for one that is there."""
+    instance = cluster.instance
+    given = {
+        "cluster.dataDisk": "data_disk" in cluster.model_fields_set
+        and cluster.data_disk is not None,
+        "cluster.nas": cluster.nas is not None and cluster.nas.existing is None,
+        "cluster.instance.systemDisk": "system_disk" in instance.model_fields_set,
+        "cluster.instance.generation": "generation" in instance.model_fields_set,
+        "cluster.instance.type": "type" in instance.model_fields_set,
+        "cluster.instance.image": "image" in instance.model_fields_set,
+        "cluster.network.acmeOpen": cluster.network.acme_open,
+    }
+    for key, is_given in given.items():
+        if is_given:
+            yield Problem(
+                key,
+                "given",
+                "a machine that you already have keeps its disks, its system and its network",
+                f"drop {key.rpartition('.')[2]}, or drop cluster.instance.id",
+            )

@@ -20,7 +20,7 @@ from fleet.cli.shell import (
     warn,
 )
 from fleet.errors import InputError, Problem
-from fleet.images.build import BuildOptions, build, prune, push
+from fleet.images.build import BuildOptions, build, is_pushed_at_once, prune, push
 from fleet.images.tags import DOOR, KINDS, RUNTIME, ImageKind, image_tags, resolve_image
 from fleet.stackfile.image import ImageMode
 from fleet.stackfile.seal_file import seal_into
@@ -65,7 +65,7 @@ def image_build(
             image = kind.settings(environment.config)
             context = environment.folder / kind.folder
             tags, built = build(docker, image, context, options, kind)
-            if image.push:
+            if image.push and not (built and is_pushed_at_once(image)):
                 push(docker, image, tags)
             warn(f"{_called(kind)}: {'built' if built else 'unchanged, not built again'}")
             reference = f"{image.repository}:{tags.source}"

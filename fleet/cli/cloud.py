@@ -48,7 +48,9 @@ def cost(
 def policy(stack: Stack = "dev") -> None:
     """Print the least RAM policies for what the stack file asks of Alibaba Cloud."""
     with reported():
-        say(json.dumps(ram_policy(_cloud(read_environment(stack))), indent=2))
+        environment = read_environment(stack)
+        policies = ram_policy(_cloud(environment), f"fleet-{environment.name}")
+        say(json.dumps(policies, indent=2))
 
 
 def _cloud(environment: Environment) -> VmCluster | AckCluster:

@@ -22,6 +22,7 @@ from fleet.cli.shell import (
     unsealed,
     warn,
 )
+from fleet.cluster.certificates import expiring
 from fleet.cluster.client import Cluster
 from fleet.cluster.logs import LogRequest
 from fleet.cluster.logs import logs as read_logs
@@ -93,9 +94,13 @@ def status(
         environment = read_environment(stack)
         cluster = _cluster(stack, environment, context)
         rows = states(cluster, make_plan(environment), volumes=volumes)
+        now = datetime.now(UTC)
+        soon = [item.line(now) for item in expiring(cluster, environment.name, now)]
         if as_json:
-            say_json({"users": [row.as_json() for row in rows]})
+            say_json({"users": [row.as_json() for row in rows], "expiring": soon})
             return
+        for line in soon:
+            warn(line)
         head = ("USER", "STATE", "PHASE", "USED", "RESTARTS", "VOLUME", "IMAGE", "URL", "NOTE")
         lines = [
             (

@@ -61,6 +61,10 @@ class Cluster:
         """The context's name."""
         return self._connection.context.name
 
+    def client_certificate(self) -> str | None:
+        """Return the certificate that the context identifies itself with, PEM in base64."""
+        return self._connection.context.client_certificate()
+
     def ready(self) -> None:
         """Raise ClusterError, with the reason, unless the cluster answers within the patience."""
         self._connection.probe()

@@ -7,6 +7,7 @@ here, and all talking (`connection`).
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,17 @@ class Context:
     def plugin(self) -> dict[str, Any] | None:
         """What the user's credentials are asked of, when a program gives them."""
         return self.user.get("exec")
+
+    def client_certificate(self) -> str | None:
+        """Return the user's certificate, PEM in base64; None without one that can be read."""
+        given = self.user.get("client-certificate-data")
+        if isinstance(given, str):
+            return given
+        path = self.user.get("client-certificate")
+        try:
+            return base64.b64encode(Path(path).read_bytes()).decode() if path else None
+        except OSError:
+            return None
 
     def as_kubeconfig(self, credentials: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return a kubeconfig of this context alone; `credentials` instead of the exec plugin."""

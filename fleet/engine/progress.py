@@ -47,6 +47,8 @@ _BEFORE = re.compile(
     re.DOTALL,
 )
 _AFTER = re.compile(r"\n(?:@@|unable to get cluster state:).*$", re.DOTALL)
+# What could not be made because a cluster was not; why that was not has been told.
+_FOLLOWS = "unknown provider 'urn:pulumi:"
 # Names the object, which the line does already, and makes equal reasons differ.
 _OBJECT = re.compile(r'^[\w.]+ "[^"]*" is (?=forbidden: |invalid: )')
 
@@ -180,6 +182,8 @@ class EngineWatch:
     def _take_complaint(self, complaint: Complaint) -> None:
         text = _DIRECTIVE.sub("", complaint.text).strip()
         if _SUMMARY.fullmatch(text) or (complaint.urn and complaint.urn in self._blamed):
+            return
+        if self.failures and text.startswith(_FOLLOWS):
             return
         self._blame(complaint.urn, reason_in(text))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from fleet import __version__
 from fleet.errors import ClusterError
 from fleet.images.tags import RUNTIME, ImageKind, ImageTags, image_tags
-from fleet.stackfile.image import Image
+from fleet.stackfile.image import Image, ImageMode
 
 LABEL = "opencode-fleet.image"
 _TAIL = 15
@@ -32,8 +32,13 @@ class Docker:
     host: str | None = None
     buildkit: bool = True
 
-    def run(self, *arguments: str, quiet: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run docker; its output is captured when `quiet`."""
+    def run(
+        self, *arguments: str, quiet: bool = True, seconds: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run docker; its output is captured when `quiet`.
+
+        Raises TimeoutExpired after `seconds`.
+        """
         environment = {**os.environ, "DOCKER_BUILDKIT": "1" if self.buildkit else "0"}
         if self.host is not None:
             environment["DOCKER_HOST"] = self.host
@@ -42,6 +47,7 @@ class Docker:
             env=environment,
             capture_output=quiet,
             text=True,
+            timeout=seconds,
             check=False,
         )
 
@@ -103,20 +109,52 @@ def build(
     args = kind.arguments(image)
     if options.base is not None:
         args["BASE_IMAGE"] = options.base
-    command = ["build", f"--label={LABEL}={kind.name}"]
-    command += [f"--platform={image.platforms[0]}", "--progress=plain"] if docker.buildkit else []
+    command = [*_builder(docker, image), f"--label={LABEL}={kind.name}"]
+    if docker.buildkit:
+        command += [f"--platform={','.join(image.platforms)}", "--progress=plain"]
     command += [f"--label={LABEL}.base={args['BASE_IMAGE']}"]
     command += [part for key, value in args.items() for part in ("--build-arg", f"{key}={value}")]
     names = [f"{image.repository}:{tag}" for tag in (tags.source, tags.lock, tags.version)]
     command += [part for name in names for part in ("--tag", name)]
     command += [f"--network={options.network}"] if options.network else []
-    reply = docker.run(*command, str(context))
-    if reply.returncode != 0:
-        tail = "\n".join((reply.stdout + reply.stderr).strip().splitlines()[-_TAIL:])
-        raise ClusterError(
-            f"{tail}\nimage {reference}: build: the step above failed: mend it and run this again"
-        )
-    return tags, True
+    for attempt in range(image.retries + 1):
+        why = _built(docker, [*command, str(context)], image.timeout_minutes)
+        if why is None:
+            return tags, True
+        if attempt == image.retries:
+            raise ClusterError(f"{why[0]}\nimage {reference}: build: {why[1]}")
+    raise AssertionError("a loop that ends by itself")
+
+
+def _built(docker: Docker, command: Sequence[str], minutes: int) -> tuple[str, str] | None:
+    """Run a build; return its last lines and what to do when it fails."""
+    try:
+        reply = docker.run(*command, seconds=minutes * 60)
+    except subprocess.TimeoutExpired:
+        return "", f"not done after {minutes} minutes: raise image.timeoutMinutes"
+    if reply.returncode == 0:
+        return None
+    tail = "\n".join((reply.stdout + reply.stderr).strip().splitlines()[-_TAIL:])
+    return tail, "the step above failed: mend it and run this again"
+
+
+def _builder(docker: Docker, image: Image) -> list[str]:
+    """Return the command that builds: the daemon itself, or the BuildKit that the file names."""
+    if image.mode is not ImageMode.BUILDKIT:
+        return ["build"]
+    if not docker.buildkit:
+        raise ClusterError("docker: mode buildkit needs its buildx plugin: install it")
+    command = ["buildx", "build"]
+    command += [f"--builder={image.builder.name}"] if image.builder.name else []
+    command += [f"--cache-from={source}" for source in image.cache_from]
+    command += [f"--cache-to={target}" for target in image.cache_to]
+    # Of several platforms there is no image in the daemon: it is pushed while it is built.
+    return [*command, "--push" if is_pushed_at_once(image) else "--load"]
+
+
+def is_pushed_at_once(image: Image) -> bool:
+    """Tell whether the build itself pushes: what a builder makes is not in the daemon."""
+    return image.mode is ImageMode.BUILDKIT and image.push
 
 
 def push(docker: Docker, image: Image, tags: ImageTags) -> str:

@@ -132,4 +132,4 @@ class Image(Model):
     timeout_minutes: Annotated[int, Field(ge=1, le=240, strict=True)] = 30
     """How long a build may take."""
     retries: Annotated[int, Field(ge=0, le=5, strict=True)] = 1
-    """How often a failed build is tried again."""
+    """How often `fleet image build` tries a failed build again."""

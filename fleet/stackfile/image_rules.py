@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 from fleet.errors import Problem
 from fleet.stackfile.image import Image, ImageMode
 
+_OF_A_BUILD = frozenset(
+    {
+        "base_image",
+        "debian_mirror",
+        "extra_toolchains",
+        "npm_registry",
+        "opencode_version",
+        "platforms",
+        "repository",
+        "retries",
+        "timeout_minutes",
+    }
+)
 _BUILDS = (ImageMode.DAEMON, ImageMode.BUILDKIT)
 
 
@@ -26,6 +40,8 @@ def image_problems(image: Image) -> Iterator[Problem]:
                 "only mode buildkit has a choice of builders",
                 "remove it, or use mode: buildkit",
             )
+    if image.mode not in _BUILDS:
+        yield from _unused(image)
     if image.push and image.mode not in _BUILDS:
         rule = f"mode {image.mode} builds nothing to push"
         yield Problem("image.push", "true", rule, "remove it")
@@ -88,3 +104,19 @@ def _platforms(image: Image) -> Iterator[Problem]:
     elif len(image.platforms) > 1 and image.mode is ImageMode.BUILDKIT and not image.push:
         rule = "an image of several platforms exists only in a registry"
         yield Problem("image.platforms", listed, rule, "set push: true, or keep one")
+
+
+def _unused(image: Image) -> Iterator[Problem]:
+    """Yield the keys of a build, where nothing is built."""
+    for name in sorted(_OF_A_BUILD & image.model_fields_set):
+        key = Image.model_fields[name].alias or name
+        value: Any = getattr(image, name)
+        shown = (
+            ", ".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else str(value)
+        )
+        yield Problem(
+            f"image.{key}",
+            shown or "none",
+            f"mode {image.mode} builds nothing",
+            "remove it, or use mode: daemon",
+        )

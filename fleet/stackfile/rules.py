@@ -29,6 +29,7 @@ from fleet.stackfile.config import (
 )
 from fleet.stackfile.door_rules import door_problems
 from fleet.stackfile.image_rules import door_image_problems, image_problems
+from fleet.stackfile.made_cluster_rules import made_cluster_problems
 from fleet.stackfile.storage import StorageMode
 from fleet.values.quantity import parse_quantity
 
@@ -209,3 +210,4 @@ def _scenes(config: StackConfig) -> Iterator[Problem]:
 def _cluster(config: StackConfig) -> Iterator[Problem]:
     if not isinstance(config.cluster, ExistingCluster):
         yield from cloud_problems(config.cluster, config.access.domain)
+        yield from made_cluster_problems(config, config.cluster)

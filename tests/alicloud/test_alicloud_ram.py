@@ -28,7 +28,7 @@ LARGEST = [vm(instance=ROLE, schedule=SCHEDULE, **EVERYTHING), ack(**EVERYTHING)
 
 
 def _allowed(cluster: VmCluster | AckCluster) -> set[str]:
-    documents = ram_policy(cluster).values()
+    documents = ram_policy(cluster, "fleet-t").values()
     return {
         action
         for document in documents
@@ -49,7 +49,7 @@ def test_no_mistake_can_wipe_a_boot_disk() -> None:
 
 @pytest.mark.parametrize("cluster", [vm(), ack(), *LARGEST])
 def test_every_policy_fits_and_only_allows(cluster: VmCluster | AckCluster) -> None:
-    for document in ram_policy(cluster).values():
+    for document in ram_policy(cluster, "fleet-t").values():
         assert len(json.dumps(document, separators=(",", ":"))) <= LIMIT
         assert document["Version"] == "1"
         assert {statement["Effect"] for statement in document["Statement"]} == {"Allow"}
@@ -62,7 +62,7 @@ def test_the_policies_hold_exactly_the_features_actions(cluster: VmCluster | Ack
 
 
 def test_small_environments_take_one_policy() -> None:
-    assert list(ram_policy(vm())) == ["opencode-fleet"]
+    assert list(ram_policy(vm(), "fleet-t")) == ["opencode-fleet"]
 
 
 def test_a_reused_network_is_only_looked_at() -> None:
@@ -94,3 +94,26 @@ def test_every_feature_can_be_reached() -> None:
     reuse = {"vpcId": "vpc-t4n0abcd1234efgh", "vswitchIds": ["vsw-t4n0abcd1234efgh"]}
     clusters = [*LARGEST, vm(network={"reuse": reuse}), vm(instance={"id": "i-t4n0abcd1234efgh"})]
     assert {feature for cluster in clusters for feature in features(cluster)} == set(ACTIONS)
+
+
+def test_rights_are_of_one_region_one_zone_and_of_what_is_made_here() -> None:
+    cluster = vm(instance=ROLE, schedule=SCHEDULE, **EVERYTHING)
+    reach: dict[str, Any] = {}
+    for document in ram_policy(cluster, "fleet-t").values():
+        for statement in document["Statement"]:
+            services = {action.partition(":")[0] for action in statement["Action"]}
+            assert len(services) == 1
+            reach[services.pop()] = statement["Resource"]
+    regional = {service: f"acs:{service}:ap-southeast-1:*:*" for service in sorted(reach)}
+    assert reach == {
+        **{key: regional[key] for key in ("cr", "ecs", "fc", "nas", "vpc")},
+        "alidns": "acs:alidns:*:*:domain/example.com",
+        "ram": ["acs:ram:*:*:role/fleet-t-*", "acs:ram:*:*:policy/fleet-t-*"],
+    }
+
+
+def test_a_role_of_yours_may_be_given_to_the_machine_and_no_other() -> None:
+    cluster = vm(instance={"ramRole": {"existingName": "puller"}})
+    statements = ram_policy(cluster, "fleet-t")["opencode-fleet"]["Statement"]
+    [ram] = [item for item in statements if item["Action"] == ["ram:PassRole"]]
+    assert ram["Resource"][-1] == "acs:ram:*:*:role/puller"

@@ -1,4 +1,7 @@
-"""Every rule of the `cluster` key has an input that breaks it, and its message is read."""
+"""Every rule of the `cluster` key has an input that breaks it, and its message is read.
+
+Long because there are as many rules.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,51 @@ VM_CASES: list[tuple[dict[str, Any], str]] = [
     (
         {"network": {"vpcCidr": "10.40.0.0/13"}},
         "cluster.network.vpcCidr: 10.40.0.0/13: this overlaps 10.42.0.0/16, which k3s uses inside "
-        "the machine: write 172.20.0.0/16",
+        "the machine (cluster.k3s.podCidr): write 172.20.0.0/16",
+    ),
+    (
+        {"instance": {"type": "ecs.g6r.large"}},
+        "cluster.instance.type: ecs.g6r.large: this is an ARM machine, k3s is pinned for amd64: "
+        "use e.g. ecs.g7.large",
+    ),
+    (
+        {"instance": {"image": "ubuntu_24_04_arm64_20G_alibase_20260916.vhd"}},
+        "cluster.instance.image: ubuntu_24_04_arm64_20G_alibase_20260916.vhd: ecs.e-c1m2.large is "
+        "an amd64 machine, this image is for ARM: use the image of the same name with x64 in it",
+    ),
+    (
+        {"instance": {"type": "ecs.g7.large"}, "dataDisk": {"category": "cloud_essd_entry"}},
+        "cluster.dataDisk.category: cloud_essd_entry: only economy and universal machines (e, u1) "
+        "take such disks, not ecs.g7.large: write cloud_essd",
+    ),
+    (
+        {"network": {"acmeOpen": True}},
+        "cluster.network.acmeOpen: true: nothing is proven by HTTP here, so nobody asks at port "
+        "80: drop it, or add cluster.certificates without dns01",
+    ),
+    (
+        {"network": {"allowOpenAdmin": True}},
+        "cluster.network.allowOpenAdmin: true: adminCidrs open nothing that would need it: drop it",
+    ),
+    (
+        {"k3s": {"podCidr": "10.42.0.0/16", "serviceCidr": "10.42.128.0/17"}},
+        "cluster.k3s.serviceCidr: 10.42.128.0/17: this overlaps cluster.k3s.podCidr "
+        "10.42.0.0/16: write another private network, e.g. 10.43.0.0/16",
+    ),
+    (
+        {"k3s": {"podCidr": "47.0.0.0/16"}},
+        "cluster.k3s.podCidr: 47.0.0.0/16: this is a private network of /22 or larger: write it "
+        "like 10.42.0.0/16",
+    ),
+    (
+        {"instance": {"id": "i-t4n0abcd1234efgh", "generation": 2}},
+        "cluster.instance.generation: given: a machine that you already have keeps its disks, its "
+        "system and its network: drop generation, or drop cluster.instance.id",
+    ),
+    (
+        {"instance": {"id": "i-t4n0abcd1234efgh"}, "dataDisk": {"sizeGib": 100}},
+        "cluster.dataDisk: given: a machine that you already have keeps its disks, its system and "
+        "its network: drop dataDisk, or drop cluster.instance.id",
     ),
     (
         {"instance": {"type": "ecs.e-c1m1.large"}},
@@ -214,7 +261,28 @@ ACK_CASES: list[tuple[dict[str, Any], str]] = [
     (
         {"nodePools": [{"name": "base", "types": ["ecs.e-c1m1.large"]}]},
         "cluster.nodePools[0].types: ecs.e-c1m1.large: 2 CPUs and 2 GiB are too small for a node; "
-        "it takes 2 and 4: use e.g. ecs.g7.large",
+        "it takes 4 and 8: use e.g. ecs.g7.xlarge",
+    ),
+    (
+        {"nodePools": [{"name": "base", "types": ["ecs.g7.large"]}]},
+        "cluster.nodePools[0].types: ecs.g7.large: 2 CPUs and 8 GiB are too small for a node; "
+        "it takes 4 and 8: use e.g. ecs.g7.xlarge",
+    ),
+    (
+        {"network": {"address": {"id": "eip-t4n0abcd1234efgh"}}},
+        "cluster.network.address.id: eip-t4n0abcd1234efgh: it is for one machine (kind vm): here "
+        "users come in by a load balancer, and what pods may reach stands under network.allow: "
+        "drop it",
+    ),
+    (
+        {"network": {"hostEgress": ["10.1.0.0/16"]}},
+        "cluster.network.hostEgress: 10.1.0.0/16: it is for one machine (kind vm): here users "
+        "come in by a load balancer, and what pods may reach stands under network.allow: drop it",
+    ),
+    (
+        {"network": {"allowOpenAdmin": True}},
+        "cluster.network.allowOpenAdmin: true: without controlPlane.publicEndpoint nothing is "
+        "open: drop it",
     ),
     (
         {"nodePools": [{"name": "base", "types": ["ecs.ebmg7.32xlarge"]}]},
@@ -272,7 +340,8 @@ def test_what_just_fits_is_accepted() -> None:
 def test_openings_can_be_accepted_by_name() -> None:
     opened = {"adminCidrs": ["0.0.0.0/0"], "network": {"allowOpenAdmin": True}}
     assert _lines(vm(**opened)) == []
-    assert _lines(ack(controlPlane={"publicEndpoint": True}, **opened)) == []
+    public = {"controlPlane": {"publicEndpoint": True}, "network": {"allowOpenAdmin": True}}
+    assert _lines(ack(**public)) == []
 
 
 def test_certificates_by_http_or_dns_are_accepted_when_they_can_work() -> None:

@@ -82,7 +82,7 @@ def test_a_shipped_cluster_previews_without_the_cloud(environment: str) -> None:
 def test_a_shipped_cluster_has_a_price_and_a_policy(environment: str) -> None:
     cluster = shipped(environment)
     assert cost_report(cluster, users=2).unknown == ()
-    assert list(ram_policy(cluster)) == ["opencode-fleet"]
+    assert list(ram_policy(cluster, "fleet-t")) == ["opencode-fleet"]
 
 
 def test_the_machine_brings_its_own_ingress_controller() -> None:

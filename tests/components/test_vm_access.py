@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -55,7 +56,9 @@ def test_a_machine_that_answers_nothing_stops_the_run() -> None:
 
 def test_the_command_runs_with_the_python_that_has_the_sdk() -> None:
     run = declare(vm()).one("Command").inputs["create"]
-    python, rest = run.split(" ", 1)
+    # The Python of `fleet up`, by the engine's environment; else the one of plain `pulumi`.
+    before, python, rest = re.fullmatch(r'"\$\{(\w+):-(.*)\}" (.*)', run).groups()  # type: ignore[union-attr]
+    assert before == "FLEET_PYTHON"
     assert rest == "-m fleet.alicloud.cloud_assistant"
     assert Path(python).absolute() == Path(sys.prefix, "bin/python3")
     # A path of this machine would be another one in the state of the next.
@@ -79,9 +82,9 @@ def test_a_new_access_generation_is_a_new_command() -> None:
     assert first != second
 
 
-def test_without_a_domain_the_address_is_the_name() -> None:
-    assert declare(vm()).exports["domain"] == "198-51-100-10.sslip.io"
-    assert declare(vm(), domain="fleet.example.com").exports["domain"] == "fleet.example.com"
+@pytest.mark.parametrize("domain", [None, "fleet.example.com"])
+def test_the_address_has_a_name_whatever_the_domain_is(domain: str | None) -> None:
+    assert declare(vm(), domain=domain).exports["domain"] == "198-51-100-10.sslip.io"
 
 
 def test_the_api_is_called_by_address_and_by_domain() -> None:
@@ -99,9 +102,12 @@ def test_a_machine_that_is_there_gets_k3s_and_nothing_else() -> None:
         "status": "Running",
         "eip": "198.51.100.88",
         "publicIp": "",
+        "vpcId": "vpc-t4n0abcd1234efgh",
     }
     cluster = vm(instance={"id": MACHINE})
-    made = declare(cluster, engine(instances=lambda _: {"instances": [found]}))
+    vpc = {"id": "vpc-t4n0abcd1234efgh", "cidrBlock": "172.30.0.0/16"}
+    world = engine(instances=lambda _: {"instances": [found]}, networks=lambda _: {"vpcs": [vpc]})
+    made = declare(cluster, world)
 
     kinds = {r.typ for r in made.resources if r.package == "alicloud" and not r.is_provider}
     assert kinds == set()
@@ -109,6 +115,9 @@ def test_a_machine_that_is_there_gets_k3s_and_nothing_else() -> None:
     assert f"instance {MACHINE} (yours)" in retained(cluster)
     sent = decoded(made.one("Command").inputs["environment"]["FLEET_COMMAND"])
     assert "sshd_config.d" not in sent
+    # The range of its own network is closed to pods, not the one that would have been made.
+    assert "172.30.0.0/16" in sent
+    assert "172.20.0.0/16" not in sent
 
 
 @pytest.mark.parametrize(

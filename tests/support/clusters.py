@@ -11,14 +11,17 @@ from fleet.alicloud.config import AckCluster, VmCluster
 
 _SHARED: dict[str, Any] = {
     "region": "ap-southeast-1",
-    "adminCidrs": ["203.0.113.7/32"],
     "webCidrs": ["203.0.113.0/24"],
 }
 
 
 def vm(**changes: Any) -> VmCluster:
     """Return the smallest `vm` cluster, with `changes` to its camelCase keys."""
-    base = _SHARED | {"kind": "vm", "zone": "ap-southeast-1c"}
+    base = _SHARED | {
+        "kind": "vm",
+        "zone": "ap-southeast-1c",
+        "adminCidrs": ["203.0.113.7/32"],
+    }
     return VmCluster.model_validate(base | changes)
 
 

@@ -132,7 +132,6 @@ FULL: Values = {
     ],
     "stacks": {"per": "environment"},
     "purge": ["carol"],
-    "stacks": {"per": "pool"},
 }
 SECRETS = frozenset({"modelApiKey", "aliceApiKey"})
 

@@ -228,26 +228,19 @@ class Alibaba(Provider):
         return next(held for held in self.cloud.things.values() if held.id == identity)
 
     def _outputs(self, thing: Thing, made: str, number: int) -> Values:
-        match thing.typ.rsplit(":", 1)[-1]:
-            case "EipAddress":
-                own = thing.name.endswith("-address") and not thing.name.endswith("nat-address")
-                return {"ipAddress": self.cloud.address if own else f"198.51.100.{20 + number % 9}"}
-            case "Instance":
-                return {"primaryIpAddress": "172.20.0.9", "systemDiskId": f"d-sys{number:08d}"}
-            case "NatGateway":
-                return {"snatTableIds": f"stb-t4n0{number:08d}"}
-            case "MountTarget":
-                return {"mountTargetDomain": f"0abc-{number}.{self.region}.nas.aliyuncs.com"}
-            case "ManagedKubernetes":
-                private = self.cloud.api.replace("127.", "127.", 1)
-                known = {"apiServerInternet": self.cloud.api, "apiServerIntranet": private}
-                return {"connections": [known]}
-            case "ApplicationLoadBalancer":
-                return {"address": self.cloud.address}
-            case "Role":
-                return {"arn": f"acs:ram::1:role/{made}"}
-            case _:
-                return {}
+        cloud = self.cloud
+        apis = {"apiServerInternet": cloud.api, "apiServerIntranet": cloud.api}
+        own = not thing.name.endswith("nat-address")
+        known: dict[str, Values] = {
+            "EipAddress": {"ipAddress": cloud.address if own else f"198.51.100.{number % 250}"},
+            "Instance": {"primaryIpAddress": "172.20.0.9", "systemDiskId": f"d-sys{number:08d}"},
+            "NatGateway": {"snatTableIds": f"stb-t4n0{number:08d}"},
+            "MountTarget": {"mountTargetDomain": f"0abc-{number}.{self.region}.nas.aliyuncs.com"},
+            "ManagedKubernetes": {"connections": [apis]},
+            "ApplicationLoadBalancer": {"address": cloud.address},
+            "Role": {"arn": f"acs:ram::1:role/{made}"},
+        }
+        return known.get(thing.typ.rsplit(":", 1)[-1], {})
 
     # -- changing
 

@@ -24,7 +24,7 @@ _PIECE = re.compile(r"echo -n '([A-Za-z0-9+/=]*)' >(\S+)")
 _ARCHIVE = re.compile(r"<<'END'[^\n]*\n([A-Za-z0-9+/=\n]+)\nEND")
 # The pinned checksum is of the real k3s, which is not here.
 _CHECKSUM = """#!/bin/bash
-case "$*" in *--check*) exit 0 ;; *) exec /usr/bin/sha256sum "$@" ;; esac
+case "$*" in *--check*) cat >/dev/null ;; *) exec /usr/bin/sha256sum "$@" ;; esac
 """
 
 

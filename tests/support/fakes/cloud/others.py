@@ -9,7 +9,7 @@ import datetime
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import yaml
 from cryptography import x509
@@ -311,7 +311,7 @@ class Kubernetes(Provider):
         given = self.settings.get("kubeconfig")
         if not given or given == UNKNOWN:
             raise Refused("unable to load Kubernetes client configuration: no kubeconfig")
-        content = cast("Any", yaml.safe_load(given))
+        content: Any = yaml.safe_load(given)
         server = content["clusters"][0]["cluster"]["server"]
         if server != self.api.address or self.away():
             raise Refused(f"configured Kubernetes cluster is unreachable: {server}")

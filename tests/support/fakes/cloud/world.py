@@ -29,6 +29,7 @@ from cryptography.x509.oid import NameOID
 from fleet.alicloud.machine_settings import DATA
 from fleet.engine.settings import find_program
 from fleet.errors import EngineError
+from fleet.stackfile.seal_file import seal_into
 from tests.support.fakes.api_objects import Live
 from tests.support.fakes.api_server import ApiServer, api_server
 from tests.support.fakes.cloud.alibaba import Alibaba, Cloud, encoded
@@ -42,6 +43,7 @@ from tests.support.stacks import shipped_values, text_of, with_value
 
 ROOT = Path(__file__).parents[4]
 API_PORT = 6443
+PASSPHRASE = "of a test"  # noqa: S105 - seals made-up keys only
 _PEM = serialization.Encoding.PEM
 _LOOPBACKS = itertools.count(1)
 
@@ -55,6 +57,13 @@ class _Api(Kubernetes):
         if "traefik" in self.charts:
             self.api.put(_ingress_class())
         return made
+
+    def delete(self, thing: Any) -> None:
+        """Delete an object, a Deployment's pods with it."""
+        super().delete(thing)
+        if thing.inputs.get("kind") == "Deployment":
+            for kind in ("pods", "replicasets"):
+                self.api.remove(kind, f"{thing.inputs['metadata']['name']}-1")
 
     def _apply(self, thing: Any) -> None:
         super()._apply(thing)
@@ -145,7 +154,7 @@ class World:
 
     def _lay(self) -> None:
         file = self.folder / f"Pulumi.{self.name}.yaml"
-        before = yaml.safe_load(file.read_text()) if file.exists() else {}
+        before: Values = yaml.safe_load(file.read_text()) if file.exists() else {}
         config = cast("Values", before.get("config", {}))
         sealed = {key: value for key, value in config.items() if "secure" in str(value)}
         salt = {key: before[key] for key in ("encryptionsalt",) if key in before}
@@ -153,6 +162,11 @@ class World:
         content = yaml.safe_load(text_of(self.content))
         content["config"] |= {**sealed, **disabled}
         file.write_text(yaml.safe_dump({**salt, **content}, sort_keys=False))
+
+    def seal(self, key: str, value: str) -> None:
+        """Seal a secret into the stack file."""
+        file = str(self.folder / f"Pulumi.{self.name}.yaml")
+        seal_into(file, self.folder, key, value, PASSPHRASE)
 
     def fleet(self, *arguments: str) -> Run:
         """Run a command as the operator does; what was recorded before is forgotten."""
@@ -282,7 +296,7 @@ def _variables(folder: Path, endpoint: str) -> dict[str, str]:
         "FLEET_PATIENCE": "5",
         "ALICLOUD_ACCESS_KEY": KEY_ID,
         "ALICLOUD_SECRET_KEY": KEY_SECRET,
-        "PULUMI_CONFIG_PASSPHRASE": "of a test",
+        "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

@@ -1,0 +1,599 @@
+"""For every leaf of a stack file: two valid files that differ in it only, and where that shows.
+
+To add a key, add a line to `PAIRS`: the leaf's path as `leaves` writes it, and a `Pair` with the
+place in a file, a value, and the channel that shows the difference. `base` is a file without the
+value (or with another one); `with_more` is what has to stand in both for the key to count. Channels
+are in `tests/stackfile/test_every_key_counts.py`. Long because the stack file has two hundred
+leaves.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.stacks import SMALL, Values, with_value
+
+MISSING = object()
+"""In `before`: the key does not stand in the first file."""
+_SHARED: Values = {"region": "ap-southeast-1", "webCidrs": ["203.0.113.0/24"]}
+_USERS: Values = {"access": {"domain": "fleet.example.com", "tls": "selfSigned"}, "users": []}
+_PUSHED = {
+    "mode": "daemon",
+    "push": True,
+    "repository": "registry.example.com/fleet/runtime",
+    "platforms": ["linux/amd64", "linux/arm64"][:1],
+}
+BASES: Mapping[str, Values] = {
+    "existing": {**SMALL, "scenes": {"coding": {"path": "scenes/coding"}}},
+    "vm": {
+        **_USERS,
+        "cluster": {
+            **_SHARED,
+            "kind": "vm",
+            "zone": "ap-southeast-1c",
+            "adminCidrs": ["203.0.113.7/32"],
+        },
+    },
+    "ack": {
+        **_USERS,
+        "image": _PUSHED,
+        "cluster": {
+            **_SHARED,
+            "kind": "ack",
+            "zones": ["ap-southeast-1b", "ap-southeast-1c"],
+            "nodePools": [{"name": "base", "types": ["ecs.g7.xlarge"]}],
+        },
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """One leaf, twice."""
+
+    base: str
+    place: str
+    before: Any = MISSING
+    after: Any
+    shows: str
+    with_more: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    secrets: tuple[str, ...] = ()
+    says: str = ""
+    """What a refusal names, where that is another key."""
+
+    def files(self) -> tuple[Values, Values]:
+        """Return both files."""
+        common = copy.deepcopy(dict(BASES[self.base]))
+        for place, value in self.with_more.items():
+            common = with_value(common, place, value)
+        first = common
+        if self.before is not MISSING:
+            first = with_value(common, self.place, self.before)
+        return first, with_value(common, self.place, self.after)
+
+
+def _pair(base: str, place: str, values: tuple[Any, Any], shows: str, **more: Any) -> Pair:
+    secrets = more.pop("secrets", ())
+    return Pair(
+        base=base,
+        place=place,
+        before=values[0],
+        after=values[1],
+        shows=shows,
+        with_more={key.replace("__", "."): value for key, value in more.items()},
+        secrets=secrets,
+    )
+
+
+def _existing(place: str, before: Any, after: Any, shows: str = "objects", **more: Any) -> Pair:
+    return _pair("existing", place, (before, after), shows, **more)
+
+
+_IMAGE_BUILDKIT = {
+    "image": {"mode": "buildkit", "push": True, "repository": "registry.example.com/a/b"}
+}
+_NAS = {"storage": {"shared": {"nas": {"server": "10.0.0.9", "path": "/fleet"}}}}
+_HTTP = {
+    "access": {
+        "domain": "fleet.example.com",
+        "tls": "gateway",
+        "route": "httpRoute",
+        "gateway": {"name": "public", "namespace": "gateways"},
+    }
+}
+_MODEL = {"model": {"provider": "openai", "baseUrl": "https://api.openai.com/v1", "name": "gpt-5"}}
+_PREBUILT = "registry.example.com/team/runtime@sha256:" + 64 * "0"
+
+
+def _plain() -> dict[str, Pair]:
+    return {
+        "cluster(existing).kind": _pair(
+            "vm", "cluster.zone", ("ap-southeast-1b", "ap-southeast-1c"), "cloud"
+        ),
+        "cluster(existing).context": _existing("cluster.context", "test", "other", "context"),
+        "image.mode": _existing("image.mode", "daemon", "buildkit", "image"),
+        "image.opencodeVersion": _existing("image.opencodeVersion", "1.18.32", "1.18.33", "image"),
+        "image.repository": _existing("image.repository", "a/b", "a/c", "image"),
+        "image.push": _existing(
+            "image.push", False, True, "image", image__repository="registry.example.com/a/b"
+        ),
+        "image.platforms": _existing("image.platforms", ["linux/amd64"], ["linux/arm64"], "image"),
+        "image.baseImage": _existing("image.baseImage", "node:22-a", "node:22-b", "image"),
+        "image.npmRegistry": _existing("image.npmRegistry", MISSING, "https://n.x.com", "image"),
+        "image.debianMirror": _existing("image.debianMirror", MISSING, "http://d.x.com", "image"),
+        "image.extraToolchains": _existing("image.extraToolchains", [], ["go"], "image"),
+        "image.reference": _existing(
+            "image.reference", _PREBUILT, _PREBUILT[:-1] + "1", "image", image__mode="prebuilt"
+        ),
+        "image.pullSecret": _existing("image.pullSecret", MISSING, "login"),
+        "image.builder.name": _existing(
+            "image.builder.name", MISSING, "remote", "image", **_IMAGE_BUILDKIT
+        ),
+        "image.cacheFrom": _existing(
+            "image.cacheFrom", [], ["type=local,src=x"], "image", **_IMAGE_BUILDKIT
+        ),
+        "image.cacheTo": _existing(
+            "image.cacheTo", [], ["type=local,dest=x"], "image", **_IMAGE_BUILDKIT
+        ),
+        "image.timeoutMinutes": _existing("image.timeoutMinutes", 30, 31, "image"),
+        "image.retries": _existing("image.retries", 0, 2, "image"),
+        "access.domain": _existing("access.domain", "a.localhost", "b.localhost"),
+        "access.tls": _existing(
+            "access.tls", "none", "selfSigned", access__domain="fleet.localhost"
+        ),
+        "access.port": _existing("access.port", MISSING, 7080, "plan"),
+        "access.route": _existing(
+            "access.route",
+            "ingress",
+            "httpRoute",
+            "schema",
+        ),
+        "access.className": _existing("access.className", MISSING, "nginx"),
+        "access.gateway.name": _existing("access.gateway.name", "public", "other", **_HTTP),
+        "access.gateway.namespace": _existing("access.gateway.namespace", "a", "b", **_HTTP),
+        "access.tlsSecretName": _existing(
+            "access.tlsSecretName",
+            "one",
+            "two",
+            access={"domain": "fleet.example.com", "tls": "secret", "tlsSecretName": "x"},
+        ),
+        "access.clusterIssuer": _existing(
+            "access.clusterIssuer",
+            "one",
+            "two",
+            access={"domain": "fleet.example.com", "tls": "certManager", "clusterIssuer": "x"},
+        ),
+        "access.controller.namespace": _existing(
+            "access.controller", {"namespace": "a"}, {"namespace": "b"}
+        ),
+        "access.controller.podLabels": _existing(
+            "access.controller.podLabels",
+            {"app": "a"},
+            {"app": "b"},
+            access__controller={"namespace": "a"},
+        ),
+        **{
+            f"model.{key}": _existing(f"model.{key}", before, after, **_MODEL)
+            for key, before, after in (
+                ("provider", "openai", "other"),
+                ("baseUrl", "https://a.x.com/v1", "https://b.x.com/v1"),
+                ("name", "gpt-5", "gpt-6"),
+                ("smallName", MISSING, "gpt-5-mini"),
+                ("contextTokens", 100_000, 200_001),
+                ("outputTokens", 8000, 9000),
+            )
+        },
+        "model.apiKey": _existing(
+            "model.apiKey", "oneKey", "twoKey", "secrets", secrets=("oneKey", "twoKey"), **_MODEL
+        ),
+        **{
+            f"profiles{{}}.{key}": _existing(f"profiles.standard.{key}", before, after)
+            for key, before, after in (
+                ("cpu", {"request": "250m", "limit": 2}, {"request": "300m", "limit": 2}),
+                ("storage", "10Gi", "11Gi"),
+                ("ephemeralStorage", "4Gi", "5Gi"),
+            )
+        },
+        **{
+            f"profiles{{}}.{part}.{key}": _existing(
+                f"profiles.standard.{part}",
+                values,
+                {**values, key: after},
+            )
+            for part, values, key, after in (
+                ("cpu", {"request": "250m", "limit": 2}, "request", "300m"),
+                ("cpu", {"request": "250m", "limit": 2}, "limit", 3),
+                ("memory", {"request": "512Mi", "limit": "2Gi"}, "request", "600Mi"),
+                ("memory", {"request": "512Mi", "limit": "2Gi"}, "limit", "3Gi"),
+            )
+        },
+        "scenes{}.path": _existing(
+            "scenes.coding.path",
+            "scenes/coding",
+            "scenes/research",
+            users=[{"id": "alice", "scenes": ["coding"]}],
+        ),
+        "scenes{}.nasPath": _existing(
+            "scenes.papers.nasPath",
+            "a",
+            "b",
+            **_NAS,
+            users=[{"id": "alice", "scenes": ["papers"]}],
+        ),
+        **{
+            f"pools{{}}.quota.{key}": _existing(f"pools.default.quota.{key}", before, after)
+            for key, before, after in (
+                ("cpu", 20, 30),
+                ("memory", "64Gi", "65Gi"),
+                ("storage", "500Gi", "501Gi"),
+            )
+        },
+        "storage.mode": _existing("storage.mode", "claim", "shared", storage__shared={}),
+        "storage.className": _existing("storage.className", MISSING, "fast"),
+        "storage.shared.size": _existing("storage.shared.size", "100Gi", "200Gi"),
+        "storage.shared.className": _existing(
+            "storage.shared.className", MISSING, "nas", storage__shared={"size": "100Gi"}
+        ),
+        "storage.shared.nas.server": _existing(
+            "storage.shared.nas.server", "10.0.0.8", "10.0.0.7", **_NAS
+        ),
+        "storage.shared.nas.path": _existing("storage.shared.nas.path", "/a", "/b", **_NAS),
+        "storage.shared.nas.driver": _existing("storage.shared.nas.driver", "nfs", "csi", **_NAS),
+        "network.allow[].cidr": _existing(
+            "network.allow",
+            [{"cidr": "10.1.2.3/32", "port": 80}],
+            [{"cidr": "10.1.2.4/32", "port": 80}],
+        ),
+        "network.allow[].port": _existing(
+            "network.allow",
+            [{"cidr": "10.1.2.3/32", "port": 80}],
+            [{"cidr": "10.1.2.3/32", "port": 81}],
+        ),
+        "network.deny": _existing("network.deny", [], ["47.0.0.0/16"]),
+        "network.dns.namespace": _existing("network.dns", {"namespace": "a"}, {"namespace": "b"}),
+        "network.dns.podLabels": _existing(
+            "network.dns",
+            {"namespace": "a", "podLabels": {"k": "a"}},
+            {"namespace": "a", "podLabels": {"k": "b"}},
+        ),
+        "network.dnsAddresses": _existing("network.dnsAddresses", [], ["169.254.20.10"]),
+        "stacks.per": _existing("stacks.per", "environment", "pool", "stacks"),
+        "users[].id": _existing("users[0].id", "alice", "alicia"),
+        "users[].displayName": _existing("users[0].displayName", MISSING, "Alice"),
+        "users[].scenes": _existing("users[0].scenes", [], ["coding"]),
+        "users[].profile": _existing(
+            "users[0].profile", "standard", "large", profiles__large={"storage": "20Gi"}
+        ),
+        "users[].pool": _existing("users[0].pool", "default", "lab", pools__lab={}),
+        "users[].state": _existing("users[0].state", "active", "suspended"),
+        "users[].passwordVersion": _existing("users[0].passwordVersion", 1, 2),
+        "users[].apiKey": _existing(
+            "users[0].apiKey", MISSING, "aliceApiKey", "secrets", secrets=("aliceApiKey",)
+        ),
+        "purge": _existing("purge", [], ["carol"], "plan"),
+    }
+
+
+_REUSE_VM = {"vpcId": "vpc-t4n0mine0001", "vswitchIds": ["vsw-t4n0mine000c"]}
+_REUSE_ACK = {
+    "vpcId": "vpc-t4n0mine0001",
+    "vswitchIds": ["vsw-t4n0mine000b", "vsw-t4n0mine000c"],
+    "podVswitchIds": ["vsw-t4n0mine001b", "vsw-t4n0mine001c"],
+}
+_CERTIFICATES: Values = {
+    "access": {"domain": "f.example.com", "tls": "certManager", "clusterIssuer": "letsencrypt"},
+    "cluster.certificates": {"email": "a@example.com"},
+    "cluster.webCidrs": ["0.0.0.0/0"],
+}
+_DNS01 = {
+    **_CERTIFICATES,
+    "cluster.certificates": {
+        "email": "a@example.com",
+        "dns01": {"groupName": "acme.example.com", "secretName": "alidns"},
+    },
+}
+_LOGIN: Values = {
+    "image": {**_PUSHED, "repository": "registry.example.com/fleet/runtime"},
+    "cluster.registry": {"server": "registry.example.com", "username": "puller"},
+}
+_ACR = {
+    **_LOGIN,
+    "cluster.registry": {
+        "server": "registry.example.com",
+        "username": "puller",
+        "acr": {"instanceId": "cri-t4n0mine0001"},
+    },
+}
+_ZONE = {"access.domain": "f.example.com", "cluster.dns": {"zone": "example.com"}}
+_KEY = "registryPassword"
+
+
+def _made(kind: str) -> dict[str, Pair]:
+    """Return the pairs of the keys that both kinds of cluster have."""
+
+    def pair(
+        key: str, before: Any, after: Any, shows: str = "cloud", more: Any = None, **rest: Any
+    ) -> Pair:
+        return Pair(
+            base=kind,
+            place=f"cluster.{key}",
+            before=before,
+            after=after,
+            shows=shows,
+            with_more=more or {},
+            secrets=rest.get("secrets", ()),
+            says=rest.get("says", ""),
+        )
+
+    cidr = {"cluster.network.vpcCidr": "172.20.0.0/16"}
+    login = {"secrets": (_KEY,)}
+    found = {
+        "profile": pair("profile", MISSING, "work"),
+        "accountType": pair("accountType", "International", "Domestic"),
+        "accountId": pair("accountId", MISSING, "1234567890123456"),
+        "production": pair("production", False, True),
+        "network.vpcCidr": pair("network.vpcCidr", "172.20.0.0/16", "172.21.0.0/16"),
+        "network.address.bandwidth": pair("network.address.bandwidth", 10, 20, more=cidr),
+        "webCidrs": pair("webCidrs", ["203.0.113.0/24"], ["198.51.100.0/24"]),
+        "dns.zone": pair(
+            "dns.zone", "example.com", "f.example.com", more={"access.domain": "a.f.example.com"}
+        ),
+        "dns.records": pair(
+            "dns.records", "wildcard", "perUser", more={**_ZONE, "users": [{"id": "alice"}]}
+        ),
+        "dns.ttl": pair("dns.ttl", 600, 700, more=_ZONE),
+        "certificates.email": pair(
+            "certificates.email", "a@example.com", "b@example.com", more=_CERTIFICATES
+        ),
+        "certificates.staging": pair("certificates.staging", False, True, more=_CERTIFICATES),
+        "certificates.chartVersion": pair(
+            "certificates.chartVersion", "v1.19.1", "v1.19.2", more=_CERTIFICATES
+        ),
+        "certificates.dns01.groupName": pair(
+            "certificates.dns01.groupName", "a.example.com", "b.example.com", more=_DNS01
+        ),
+        "certificates.dns01.secretName": pair(
+            "certificates.dns01.secretName", "one", "two", more=_DNS01
+        ),
+        "registry.server": pair(
+            "registry.server",
+            "registry.example.com",
+            "other.example.com",
+            "refused",
+            _LOGIN,
+            **login,
+        ),
+        "registry.username": pair(
+            "registry.username",
+            "a",
+            "b",
+            "secrets",
+            {**_LOGIN, "users": [{"id": "alice"}]},
+            **login,
+        ),
+        "registry.passwordSecret": pair(
+            "registry.passwordSecret",
+            _KEY,
+            "otherKey",
+            "secrets",
+            {**_LOGIN, "users": [{"id": "alice"}]},
+            secrets=(_KEY, "otherKey"),
+        ),
+        "registry.acr.instanceId": pair(
+            "registry.acr.instanceId", "cri-t4n0mine0001", "cri-t4n0mine0002", more=_ACR, **login
+        ),
+        "registry.acr.namespace": pair(
+            "registry.acr.namespace", "fleet", "other", "refused", _ACR, says="acr", **login
+        ),
+        "registry.acr.repository": pair(
+            "registry.acr.repository", "runtime", "other", "refused", _ACR, says="acr", **login
+        ),
+        "nas.storageType": pair("nas.storageType", "Capacity", "Performance"),
+        "nas.existing.server": pair(
+            "nas.existing.server",
+            "a-b.ap-southeast-1.nas.aliyuncs.com",
+            "c-d.ap-southeast-1.nas.aliyuncs.com",
+        ),
+        "nas.existing.path": pair(
+            "nas.existing.path",
+            "/",
+            "/other",
+            more={"cluster.nas.existing.server": "a-b.ap-southeast-1.nas.aliyuncs.com"},
+        ),
+        "nas.recycleBinDays": pair("nas.recycleBinDays", 7, 8),
+        "nas.estimatedGib": pair("nas.estimatedGib", 50, 60, "cost"),
+        "tags": pair("tags", {}, {"team": "a"}),
+        "allowUnlistedRegion": pair("allowUnlistedRegion", False, True, "refused"),
+        "kind": pair("network.vpcCidr", "172.20.0.0/16", "172.21.0.0/16"),
+    }
+    return {f"cluster({kind}).{key}": item for key, item in found.items()}
+
+
+def _machine() -> dict[str, Pair]:
+    def pair(
+        key: str, before: Any, after: Any, shows: str = "cloud", more: Any = None
+    ) -> tuple[str, Pair]:
+        item = Pair(
+            base="vm",
+            place=f"cluster.{key}",
+            before=before,
+            after=after,
+            shows=shows,
+            with_more=more or {},
+            says="instance.type" if key.startswith("instance.size") else "",
+        )
+        return f"cluster(vm).{key}", item
+
+    role = {"cluster.instance.ramRole": {"actions": ["cr:A"], "resources": ["acs:cr:*:*:x"]}}
+    clock = {"cluster.schedule": {"start": "0 8 * * *", "stop": "0 20 * * *", "hoursPerWeek": 60}}
+    odd = {"cluster.instance": {"type": "ecs.gn7.large", "size": {"cpus": 4, "memoryGib": 16}}}
+    keys = (
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGludmVudGVkIGtleSBvZiBub2JvZHksIDMyIGJ5dGVz",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGludmVudGVkIGtleSBvZiBub2JvZHksIDMyIGJ5dGV4",
+    )
+    reuse = {"cluster.network": {"reuse": _REUSE_VM}}
+    pairs = (
+        ("region", "ap-southeast-1", "ap-northeast-1", "refused", None),
+        ("zone", "ap-southeast-1b", "ap-southeast-1c", "cloud", None),
+        ("adminCidrs", ["203.0.113.7/32"], ["203.0.113.8/32"], "cloud", None),
+        ("network.reuse.vpcId", "vpc-t4n0mine0001", "vpc-t4n0mine0002", "cloud", reuse),
+        (
+            "network.reuse.vswitchIds",
+            ["vsw-t4n0mine000c"],
+            ["vsw-t4n0mine001c"],
+            "cloud",
+            reuse,
+        ),
+        ("network.reuse.podVswitchIds", [], ["vsw-t4n0mine000c"], "refused", reuse),
+        ("network.reuse.securityGroupId", MISSING, "sg-t4n0mine0001", "cloud", reuse),
+        ("network.address.id", MISSING, "eip-t4n0mine0001", "cloud", None),
+        (
+            "network.allowOpenAdmin",
+            True,
+            False,
+            "refused",
+            {"cluster.adminCidrs": ["0.0.0.0/0"]},
+        ),
+        (
+            "network.acmeOpen",
+            True,
+            False,
+            "refused",
+            {**_CERTIFICATES, "cluster.webCidrs": ["203.0.113.0/24"]},
+        ),
+        ("network.hostEgress", [], ["10.1.0.0/16"], "cloud", None),
+        ("instance.id", MISSING, "i-t4n0mine0001", "cloud", None),
+        ("instance.type", "ecs.g7.large", "ecs.g7.xlarge", "cloud", None),
+        ("instance.size.cpus", 4, 1, "refused", odd),
+        ("instance.size.memoryGib", 16, 1, "refused", odd),
+        ("instance.priceCnyHour", MISSING, 9.0, "cost", None),
+        ("instance.image", "ubuntu_24_04_x64_a", "ubuntu_24_04_x64_b", "cloud", None),
+        ("instance.systemDisk.category", "cloud_essd", "cloud_auto", "cloud", None),
+        ("instance.systemDisk.sizeGib", 40, 50, "cloud", None),
+        ("instance.systemDisk.encrypted", True, False, "cloud", None),
+        ("instance.spot.priceLimit", 1.0, 2.0, "cloud", None),
+        ("instance.sshKey.publicKey", *keys, "cloud", None),
+        ("instance.sshKey.existingName", "one", "two", "cloud", None),
+        ("instance.ramRole.existingName", "one", "two", "cloud", None),
+        ("instance.ramRole.actions", ["cr:A"], ["cr:B"], "cloud", role),
+        ("instance.ramRole.resources", ["acs:cr:*:*:x"], ["acs:cr:*:*:y"], "cloud", role),
+        ("instance.generation", 1, 2, "cloud", None),
+        ("instance.power", MISSING, "stopped", "cloud", None),
+        ("instance.rebootForUpdates", False, True, "cloud", None),
+        ("dataDisk.id", MISSING, "d-t4n0mine0001", "cloud", {"cluster.dataDisk": {}}),
+        ("dataDisk.category", "cloud_essd", "cloud_auto", "cloud", None),
+        ("dataDisk.sizeGib", 100, 200, "cloud", None),
+        ("dataDisk.encrypted", True, False, "cloud", None),
+        ("dataDisk.keep", True, False, "cloud", None),
+        ("dataDisk.snapshotDays", 7, 0, "cloud", None),
+        (
+            "k3s.version",
+            "v1.35.5+k3s1",
+            "v1.35.6+k3s1",
+            "cloud",
+            {"cluster.k3s.sha256": 64 * "a"},
+        ),
+        ("k3s.sha256", 64 * "a", 64 * "b", "cloud", None),
+        ("k3s.mirror", "none", "cn", "cloud", None),
+        ("k3s.binaryUrl", MISSING, "https://m.example.com/k3s", "cloud", None),
+        ("k3s.registryMirrors", {}, {"docker.io": ["https://m.example.com"]}, "cloud", None),
+        ("k3s.podCidr", "10.42.0.0/16", "10.44.0.0/16", "cloud", None),
+        ("k3s.serviceCidr", "10.43.0.0/16", "10.45.0.0/16", "cloud", None),
+        ("k3s.accessDays", 365, 30, "cloud", None),
+        ("k3s.accessGeneration", 1, 2, "cloud", None),
+        ("schedule.start", "0 8 * * *", "0 9 * * *", "cloud", clock),
+        ("schedule.stop", "0 20 * * *", "0 21 * * *", "cloud", clock),
+        ("schedule.timeZone", "Asia/Singapore", "Asia/Shanghai", "cloud", clock),
+        ("schedule.hoursPerWeek", 60, 70, "cost", clock),
+        ("schedule.functionName", MISSING, "other", "cloud", clock),
+    )
+    return dict(pair(*item) for item in pairs)
+
+
+def _managed() -> dict[str, Pair]:
+    reuse = {"cluster.network": {"reuse": _REUSE_ACK}}
+    size = {"cpus": 8, "memoryGib": 32}
+    pairs = (
+        ("region", "ap-southeast-1", "ap-northeast-1", "refused", None),
+        ("zones", ["ap-southeast-1b"], ["ap-southeast-1c"], "cloud", None),
+        ("network.reuse.vpcId", "vpc-t4n0mine0001", "vpc-t4n0mine0002", "lookup", reuse),
+        (
+            "network.reuse.vswitchIds",
+            _REUSE_ACK["vswitchIds"],
+            _REUSE_ACK["podVswitchIds"],
+            "cloud",
+            reuse,
+        ),
+        (
+            "network.reuse.podVswitchIds",
+            _REUSE_ACK["podVswitchIds"],
+            _REUSE_ACK["vswitchIds"],
+            "cloud",
+            reuse,
+        ),
+        ("network.reuse.securityGroupId", MISSING, "sg-t4n0mine0001", "cloud", reuse),
+        ("network.address.id", MISSING, "eip-t4n0mine0001", "refused", None),
+        (
+            "network.allowOpenAdmin",
+            True,
+            False,
+            "refused",
+            {"cluster.controlPlane.publicEndpoint": True},
+        ),
+        ("network.acmeOpen", False, True, "refused", None),
+        ("network.hostEgress", [], ["10.1.0.0/16"], "refused", None),
+        ("controlPlane.spec", "ack.pro.small", "ack.standard", "cloud", None),
+        ("controlPlane.version", MISSING, "1.35.1-aliyun.1", "cloud", None),
+        (
+            "controlPlane.publicEndpoint",
+            True,
+            False,
+            "refused",
+            {"cluster.network.allowOpenAdmin": True},
+        ),
+        ("controlPlane.serviceCidr", "192.168.0.0/20", "192.168.16.0/20", "cloud", None),
+        ("controlPlane.logComponents", ["apiserver"], ["kcm"], "cloud", None),
+        ("controlPlane.logDays", 30, 31, "cloud", None),
+        ("controlPlane.auditLog", True, False, "cloud", None),
+        ("controlPlane.accessMinutes", 180, 181, "lookup", None),
+        ("nodePools[0].name", "base", "other", "cloud", None),
+        ("nodePools[0].types", ["ecs.g7.xlarge"], ["ecs.g6.xlarge"], "cloud", None),
+        ("nodePools[0].size.cpus", 8, 1, "refused", {"cluster.nodePools[0].size": size}),
+        ("nodePools[0].size.memoryGib", 32, 1, "refused", {"cluster.nodePools[0].size": size}),
+        ("nodePools[0].priceCnyHour", MISSING, 9.0, "cost", None),
+        ("nodePools[0].minNodes", 2, 3, "cloud", None),
+        ("nodePools[0].maxNodes", 4, 5, "cloud", None),
+        (
+            "nodePools[1].spot",
+            False,
+            True,
+            "cloud",
+            {"cluster.nodePools[1]": {"name": "more", "types": ["ecs.g7.xlarge"]}},
+        ),
+        ("nodePools[0].systemDiskGib", 80, 90, "cloud", None),
+    )
+    found: dict[str, Pair] = {}
+    for key, before, after, shows, more in pairs:
+        path = key.replace("[0]", "[]").replace("[1]", "[]")
+        found[f"cluster(ack).{path}"] = Pair(
+            base="ack",
+            place=f"cluster.{key}",
+            before=before,
+            after=after,
+            shows=shows,
+            with_more=more or {},
+            says="nodePools[0].types" if ".size." in key else "",
+        )
+    return found
+
+
+PAIRS: Mapping[str, Pair] = {
+    **_plain(),
+    **_made("vm"),
+    **_made("ack"),
+    **_machine(),
+    **_managed(),
+}
