@@ -109,7 +109,7 @@ def test_what_the_roster_says_and_what_runs_are_both_told(fleet: Served) -> None
     found = rows(fleet)
     told = {user: (row["state"], row["phase"], row["note"]) for user, row in found.items()}
     assert told == {
-        "alice": ("active", "no pod", "was scaled to 0 by hand: run fleet up"),
+        "alice": ("active", "asleep", ""),
         "bob": ("suspended", "-", ""),
         "carol": ("suspended", "Ready", "runs although suspended: run fleet up"),
     }
