@@ -95,6 +95,16 @@ def test_one_more_user_costs_five_more(tmp_path: Path) -> None:
     assert len(three.resources) - len(two.resources) == 5
 
 
+def test_a_suspended_user_has_no_pod_whoever_scaled_last(tmp_path: Path) -> None:
+    made = deploy(plan_of(SUSPENDED, tmp_path))
+    bob, alice = (made.one("Deployment", f"{user}-deployment") for user in ("bob", "alice"))
+    assert bob.inputs["spec"]["replicas"] == 0
+    assert notes(bob)["pulumi.com/patchForce"] == "true"
+    # How many pods an active user has, the door decides.
+    assert "replicas" not in alice.inputs["spec"]
+    assert "pulumi.com/patchForce" not in notes(alice)
+
+
 def test_the_password_is_secret_wherever_it_goes(tmp_path: Path) -> None:
     made = deploy(plan_of(SMALL, tmp_path))
     secret = made.one("Secret", "alice-secret")

@@ -134,7 +134,8 @@ def test_haproxy_accepts_the_configuration_without_a_warning(tmp_path: Path) -> 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[tuple[Layout, int]]:
     """A front door that runs, without its way for pods, and its port."""
-    if shutil.which("haproxy") is None:
+    program = shutil.which("haproxy")
+    if program is None:
         pytest.skip("haproxy is not installed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -147,7 +148,7 @@ def running(tmp_path: Path) -> Iterator[tuple[Layout, int]]:
     text = re.sub(r"    (user|group) haproxy\n", "", text[:start] + text[end:])
     file = tmp_path / "front-door.cfg"
     file.write_text(text, encoding="utf-8")
-    with subprocess.Popen(["haproxy", "-db", "-f", str(file)]) as process:
+    with subprocess.Popen([program, "-db", "-f", str(file)]) as process:
         try:
             deadline = time.monotonic() + 30
             while not layout.door_socket.exists() and time.monotonic() < deadline:
