@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -23,6 +22,8 @@ from fleet.alicloud.api import Ecs, RefusedError, ecs_endpoint
 from fleet.alicloud.credentials import CredentialsError, sdk_credentials
 from fleet.alicloud.kubeconfig import ANSWER
 
+PYTHON = "FLEET_PYTHON"
+"""Environment variable: the Python that runs this program. No state holds a machine's own path."""
 SCRIPT_SECONDS = 1800
 CALL_LIMIT = 18 * 1024
 """Documented: a command of Cloud Assistant in base64."""
@@ -82,8 +83,11 @@ class ScriptRun:
 
 
 def run_command(python: Path) -> str:
-    """Return the shell command that runs this program with `python`, from the project's folder."""
-    return f"{shlex.quote(str(python))} -m fleet.alicloud.cloud_assistant"
+    """Return the shell command that runs this program: with the Python that runs `fleet`.
+
+    With `python`, from the project's folder, where plain `pulumi` runs it.
+    """
+    return f'"${{{PYTHON}:-{python}}}" -m fleet.alicloud.cloud_assistant'
 
 
 class ScriptError(Exception):

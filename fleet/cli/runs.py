@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from fleet.cli.deployment import Deployment, asked
+from fleet.cli.ending import ending_of
 from fleet.cli.progress import watching
 from fleet.cli.shell import FAILED, say, say_json, warn
 from fleet.cluster.client import Cluster
@@ -263,41 +264,26 @@ def preview(deployment: Deployment, *, as_json: bool) -> None:
 
 def destroy(deployment: Deployment, *, confirmed: bool, as_json: bool) -> None:
     """Delete what is not retained, after a question that names it."""
-    name = deployment.place.name
     with _ending_kindly():
         existing = deployment.existing_cluster()
         with deployment.stack() as stack:
             cluster = existing or deployment.made_cluster(stack)
             before = look(stack, cluster, deployment.plan, partial(deployment.written_seed, stack))
-            live = before.live or {}
-            stays = retained(live)
-            question = (
-                f"Delete {len(live) - len(stays)} objects of {name}, among them the runtimes of its"
-                f" users? {len(stays)} namespaces and claims are retained."
-            )
-            if not confirmed and not asked(question):
+            end = ending_of(deployment, stack, before)
+            if not confirmed and not asked(end.question):
                 warn("destroy: not confirmed: nothing was deleted: give --yes")
                 raise SystemExit(FAILED)
             with watching() as progress:
                 watch = deployment.watch(progress, len(before.state.objects) if before.state else 0)
-                outcome = destroy_all(stack, cluster, before, watch)
+                # In a cluster that goes too, nothing is left to look for.
+                outcome = destroy_all(stack, existing, before, watch)
     if as_json:
-        goes = [str(key) for key in live if str(key) not in stays]
-        told = {"environment": name, "deleted": goes, "retained": stays}
-        say_json({**told, "failures": [str(failure) for failure in watch.failures]})
+        say_json({**end.as_json(), "failures": [str(failure) for failure in watch.failures]})
     if outcome.error is not None:
         _fail(watch.failures, outcome.error)
     if not as_json:
-        _tell_destroyed(name, stays)
-
-
-def _tell_destroyed(name: str, stays: Sequence[str]) -> None:
-    say(f"{name}: destroyed; retained, with everybody's work:")
-    for item in stays[:_LISTED]:
-        say(f"  {item}")
-    if len(stays) > _LISTED:
-        say(f"  … and {len(stays) - _LISTED} more")
-    say("`fleet up` finds it again; list ids under `purge:` to delete a user's data for good")
+        for line in end.lines():
+            say(line)
 
 
 def refresh(deployment: Deployment) -> None:

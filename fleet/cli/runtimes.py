@@ -44,6 +44,7 @@ from fleet.images.tags import resolve_image
 from fleet.names import SEED_KEY
 from fleet.plan.environment import UserPlan, make_plan
 from fleet.plan.passwords import user_password
+from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.project_file import locate, read_yaml
 from fleet.stackfile.reading import Environment
 from fleet.values.secrecy import missing_seed
@@ -71,6 +72,16 @@ def _one(stack: str, user: str) -> tuple[UserPlan, Environment]:
     return find_user(make_plan(environment), user), environment
 
 
+def _cluster(stack: str, environment: Environment, context: str | None) -> Cluster:
+    """Return the cluster, which must answer; one that the stack made by the stack's own output."""
+    if context is not None or isinstance(environment.config.cluster, ExistingCluster):
+        return cluster_of(environment, context)
+    # The engine's library takes half a second to import.
+    from fleet.cli.deployment import Deployment  # noqa: PLC0415
+
+    return Deployment.of(stack).cluster()
+
+
 def status(
     stack: Stack = "dev",
     context: Context = None,
@@ -80,7 +91,7 @@ def status(
     """Show every user: state, phase, last use, next wake, restarts, volume use, URL."""
     with reported():
         environment = read_environment(stack)
-        cluster = cluster_of(environment, context)
+        cluster = _cluster(stack, environment, context)
         rows = states(cluster, make_plan(environment), volumes=volumes)
         if as_json:
             say_json({"users": [row.as_json() for row in rows]})
@@ -132,7 +143,7 @@ def open_workspace(
         # A suspended user is told at once, whatever the cluster does.
         need_active(found)
         chat_folder(found, scene)
-        link = open_session(cluster_of(environment, context), found, scene)
+        link = open_session(_cluster(stack, environment, context), found, scene)
         if as_json:
             say_json({"user": found.id, "url": link})
             return
@@ -176,7 +187,7 @@ def logs(
         found, environment = _one(stack, user)
         need_active(found)
         wanted = LogRequest(follow=follow, previous=previous, tail=tail if tail >= 0 else None)
-        for line in read_logs(cluster_of(environment, context), found, wanted):
+        for line in read_logs(_cluster(stack, environment, context), found, wanted):
             say(line, now=follow)
 
 
@@ -191,7 +202,7 @@ def restart_runtime(
     with reported():
         found, environment = _one(stack, user)
         need_active(found)
-        cluster = cluster_of(environment, context)
+        cluster = _cluster(stack, environment, context)
         with reporting() as report:
             restart(cluster, found, timeout, report)
         if as_json:
@@ -240,7 +251,7 @@ def rescue(
         found, environment = _one(stack, user)
         reference = image or resolve_image(environment.config, environment.folder)
         secret = make_plan(environment).pull_secret
-        cluster = cluster_of(environment, context)
+        cluster = _cluster(stack, environment, context)
         pod = rescue_manifest(found, reference, secret)
         with rescue_pod(cluster, found, pod, timeout, warn) as name:
             code = _in_rescue(cluster, found, name, command)
@@ -273,7 +284,7 @@ def purge_data(
             rule = "the id must stand under `purge:` and be typed twice"
             raise InputError([Problem("purge", user, rule, f"add it, give --confirm {user}")])
         image = resolve_image(environment.config, environment.folder)
-        cluster = cluster_of(environment, context)
+        cluster = _cluster(stack, environment, context)
         secret = make_plan(environment).pull_secret
         done = purge_user(cluster, environment.name, user, image, secret)
         say(f"{user}: deleted {', '.join(done)}" if done else f"{user}: nothing left to delete")
