@@ -68,7 +68,8 @@ class TestNames:
                 {"access": {"domain": "x.org", "tls": "secret", "tlsSecretName": "wild"}},
                 thing("Secret", "v1", "wild", "opencode-t"),
                 # The door's, which is not there before the first run either.
-                "access.tlsSecretName: wild: the cluster has no Secret wild in namespace opencode-t",
+                "access.tlsSecretName: wild: the cluster has no Secret wild in namespace"
+                " opencode-t: ",
             ),
             (
                 {"image": {"mode": "local", "reference": "r:1", "pullSecret": "login"}},

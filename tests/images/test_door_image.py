@@ -12,10 +12,17 @@ from tests.support.programs import ROOT
 
 DOOR = ROOT / "door"
 DOCKERFILE = (DOOR / "Dockerfile").read_text(encoding="utf-8")
-EXPORT = (
-    "export --package opencode-fleet-door --frozen --offline --no-emit-project --no-emit-workspace"
-    " --no-annotate --no-header --format requirements-txt"
-).split()
+EXPORT = [
+    "export",
+    "--package=opencode-fleet-door",
+    "--frozen",
+    "--offline",
+    "--no-emit-project",
+    "--no-emit-workspace",
+    "--no-annotate",
+    "--no-header",
+    "--format=requirements-txt",
+]
 
 
 def test_the_requirements_are_those_of_the_lock() -> None:
