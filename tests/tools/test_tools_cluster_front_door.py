@@ -160,8 +160,13 @@ def running(tmp_path: Path) -> Iterator[tuple[Layout, int]]:
 
 def _status(port: int, host: str) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request("GET", "/", headers={"Host": f"{host}:7080"})
-    return connection.getresponse().status
+    try:
+        connection.request("GET", "/", headers={"Host": f"{host}:7080"})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()
 
 
 def test_haproxy_takes_thousands_of_hosts_and_wildcards_of_one_label(
