@@ -34,7 +34,7 @@ lint: ## ruff, pyright, hadolint, shellcheck, who imports whom
 	@$(RUN) ruff check --quiet .
 	@$(RUN) ruff format --quiet --check .
 	@told=$$($(RUN) lint-imports --no-logo) || { echo "$$told"; exit 1; }
-	@$(RUN) hadolint image/Dockerfile
+	@$(RUN) hadolint image/Dockerfile door/Dockerfile
 	@$(RUN) shellcheck $(SHELL_FILES)
 	@$(RUN) pyright --warnings | grep -v '^0 errors' || true; exit $${PIPESTATUS[0]}
 

@@ -7,6 +7,7 @@ Leaves out: what an object holds (`fleet.manifests`) and its resource options.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pulumi
@@ -44,8 +45,8 @@ def declare(
     metadata = dict(fields["metadata"])
     if namespace is not None:
         metadata["namespace"] = namespace
-    if waiting := _waiting(manifest["kind"]):
-        metadata["annotations"] = {**metadata.get("annotations", {}), **waiting}
+    if notes := {**_waiting(manifest["kind"]), **_forced(fields)}:
+        metadata["annotations"] = {**metadata.get("annotations", {}), **notes}
     if fields["kind"] == "Secret":
         secret = pulumi.ResourceOptions(additional_secret_outputs=["data", "stringData"])
         opts = pulumi.ResourceOptions.merge(opts, secret)
@@ -57,6 +58,15 @@ def _waiting(kind: str) -> dict[str, str]:
     if kind == "Deployment":
         return _AWAIT_END
     return _SKIP_AWAIT if kind in _NOT_AWAITED else {}
+
+
+def _forced(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return the annotation by which the stack file has the last word on a suspended runtime.
+
+    In the cluster the door, which scaled it last, owns the number of its pods.
+    """
+    asks_for_none = fields["kind"] == "Deployment" and fields["spec"].get("replicas") == 0
+    return {"pulumi.com/patchForce": "true"} if asks_for_none else {}
 
 
 def type_token(manifest: Manifest) -> str:

@@ -1,7 +1,8 @@
 """What a run of the engine changes, told of people: who restarts and why, what stays, what goes.
 
 Only what the engine says it does or did. Owns: from steps to users, pools and the environment, in
-lines and for scripts. Leaves out: events (`events`) and the reasons of a restart (`restarts`).
+lines and for scripts. Leaves out: events (`events`) and the reasons of a restart (`restarts`). Long
+because what happens to a user is one decision over all their objects.
 """
 
 from __future__ import annotations
@@ -25,7 +26,16 @@ from fleet.engine.shared_changes import (
     verb,
 )
 from fleet.errors import shown
-from fleet.names import DISPLAY_NAME, PREFIX
+from fleet.names import (
+    ADMIN,
+    DISPLAY_NAME,
+    HOURS,
+    LOGIN,
+    PASSWORD_VERSION,
+    SCENES,
+    STATE,
+    SUSPEND_AFTER,
+)
 
 # A person reads so many names; the rest is a number, and `--json` has them all.
 _NAMED = 12
@@ -38,7 +48,8 @@ _ROUTES = frozenset({"Ingress", "HTTPRoute"})
 _DELETED = " deleted by hand"
 _EDITED = " edited by hand"
 # Told by itself; and what Secrets of release 0.1.0 carry, whose pods restart for the password.
-_ANNOTATIONS_TOLD = frozenset({DISPLAY_NAME, f"{PREFIX}/password-version"})
+_ANNOTATIONS_TOLD = frozenset({DISPLAY_NAME, STATE, PASSWORD_VERSION})
+_OF_THE_DOOR = frozenset({LOGIN, ADMIN, SCENES, SUSPEND_AFTER, HOURS})
 _SIZE = "storage "
 
 
@@ -377,7 +388,7 @@ def _metadata_words(old: Inputs, new: Inputs) -> Iterator[str]:
         yield "display name"
     # Notes to the provider say nothing about the user.
     if any(not key.startswith("pulumi.com/") for key in keys - _ANNOTATIONS_TOLD):
-        yield "annotations"
+        yield "what the door knows" if keys & _OF_THE_DOOR else "annotations"
 
 
 def _size(old: Inputs, new: Inputs) -> Iterator[str]:

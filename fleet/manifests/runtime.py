@@ -49,7 +49,6 @@ RUNTIME_UID = 10001
 _RUNS = 0o755
 _SHARED: Volume = {"name": "shared", "persistentVolumeClaim": {"claimName": SHARED_CLAIM}}
 HOME = "/home/opencode"
-_FORCED = "pulumi.com/patchForce"
 CONTAINER_SECURITY: dict[str, Any] = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -143,9 +142,7 @@ def _annotations(user: UserPlan) -> dict[str, str]:
         SUSPEND_AFTER: None if user.suspend_after is None else str(user.suspend_after),
         HOURS: user.hours,
     }
-    annotations = {key: text for key, text in noted.items() if text is not None}
-    # The door's scaling owns the field in the cluster; the stack file has the last word.
-    return annotations if user.active else {**annotations, _FORCED: "true"}
+    return {key: text for key, text in noted.items() if text is not None}
 
 
 def _init_container(user: UserPlan, image: Input, mounts: list[VolumeMount]) -> Container:

@@ -190,7 +190,7 @@ class TestRestart:
         fleet.deploy("alice", replicas=0, pod=None)
         done = fleet.fleet("restart", "alice", "-s", "t")
         assert done.code == 1
-        assert "was scaled to 0 by hand" in done.err
+        assert "restart: asleep" in done.err
         assert fleet.api.asked("DELETE") == []
 
     def test_another_users_runtime_is_not_touched(self, fleet: Served) -> None:

@@ -48,7 +48,31 @@ def test_a_ready_user_has_everything_in_a_row(fleet: Served) -> None:
         "volume": "-/10Gi",
         "url": "http://alice.fleet.localhost:7080",
         "note": "",
+        "last_used": "",
+        "next_wake": "",
     }
+
+
+def test_who_sleeps_was_there_last_when_the_lease_says_and_wakes_by_the_hours(
+    fleet: Served,
+) -> None:
+    hours = {"zone": "Asia/Shanghai", "start": "08:00", "end": "19:00"}
+    fleet.users({"id": "alice", "idle": {"hours": hours}})
+    fleet.deploy("alice", replicas=0, pod=None)
+    labels = {"opencode-fleet/environment": "t", "opencode-fleet/user": "alice"}
+    fleet.api.put(
+        {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "oc-alice", "namespace": "opencode-t", "labels": labels},
+            "spec": {"renewTime": "2026-11-20T10:00:00.000000Z"},
+        }
+    )
+    row = rows(fleet)["alice"]
+    assert row["phase"] == "asleep"
+    assert row["last_used"] == "2026-11-20T10:00:00+00:00"
+    # Ten minutes ahead of eight o'clock in Shanghai.
+    assert row["next_wake"].endswith("T23:50:00+00:00")
 
 
 def test_an_evicted_pod_beside_the_running_one_is_a_note_and_no_more(fleet: Served) -> None:
@@ -112,7 +136,7 @@ def test_what_the_roster_says_and_what_runs_are_both_told(fleet: Served) -> None
     found = rows(fleet)
     told = {user: (row["state"], row["phase"], row["note"]) for user, row in found.items()}
     assert told == {
-        "alice": ("active", "no pod", "was scaled to 0 by hand: run fleet up"),
+        "alice": ("active", "asleep", ""),
         "bob": ("suspended", "-", ""),
         "carol": ("suspended", "Ready", "runs although suspended: run fleet up"),
     }
@@ -241,6 +265,7 @@ def test_status_is_one_table_or_one_json_document(fleet: Served) -> None:
         "USER",
         "STATE",
         "PHASE",
+        "USED",
         "RESTARTS",
         "VOLUME",
         "IMAGE",

@@ -95,6 +95,16 @@ def test_one_more_user_costs_five_more(tmp_path: Path) -> None:
     assert len(three.resources) - len(two.resources) == 5
 
 
+def test_a_suspended_user_has_no_pod_whoever_scaled_last(tmp_path: Path) -> None:
+    made = deploy(plan_of(SUSPENDED, tmp_path))
+    bob, alice = (made.one("Deployment", f"{user}-deployment") for user in ("bob", "alice"))
+    assert bob.inputs["spec"]["replicas"] == 0
+    assert notes(bob)["pulumi.com/patchForce"] == "true"
+    # How many pods an active user has, the door decides.
+    assert "replicas" not in alice.inputs["spec"]
+    assert "pulumi.com/patchForce" not in notes(alice)
+
+
 def test_the_password_is_secret_wherever_it_goes(tmp_path: Path) -> None:
     made = deploy(plan_of(SMALL, tmp_path))
     secret = made.one("Secret", "alice-secret")
@@ -172,9 +182,9 @@ def test_a_pod_starts_after_its_secret_claim_and_the_rules_that_confine_it(tmp_p
 def test_everything_of_a_user_waits_for_the_namespace(tmp_path: Path) -> None:
     made = deploy(plan_of(SMALL, tmp_path))
     # What the quota counts waits for the quota, which waits for the namespace.
-    places = {made.one("Namespace").urn, made.one("ResourceQuota").urn}
+    places = {made.one("Namespace", "default-namespace").urn, made.one("ResourceQuota").urn}
     mine = [r for r in objects(made) if r.name.startswith("alice-")]
-    assert len(mine) == 5
+    assert len(mine) == 4
     assert all(places & r.options.depends_on for r in mine)
 
 

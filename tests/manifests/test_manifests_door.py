@@ -199,12 +199,10 @@ def test_an_active_runtime_leaves_its_number_of_pods_to_the_door(shared_folder: 
     suspended = deployed.named("Deployment", "oc-alice")
     assert suspended["spec"]["replicas"] == 0
     assert suspended["metadata"]["annotations"]["opencode-fleet/state"] == "suspended"
-    assert suspended["metadata"]["annotations"]["pulumi.com/patchForce"] == "true"
     active = next(
         item for item in deployed.of("Deployment") if item["metadata"]["name"] != "oc-alice"
     )
     assert "replicas" not in active["spec"]
-    assert "pulumi.com/patchForce" not in active["metadata"]["annotations"]
 
 
 def test_a_runtime_tells_the_door_who_its_user_is(shared_folder: Path) -> None:

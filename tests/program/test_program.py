@@ -24,7 +24,7 @@ SCENED = with_value(SMALL, "users[0].scenes", ["coding"]) | {
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lay_project(tmp_path)
     monkeypatch.chdir(tmp_path)
-    for name in ("FLEET_IMAGE", "FLEET_BUILD_NETWORK", "KUBECONFIG"):
+    for name in ("FLEET_IMAGE", "FLEET_DOOR_IMAGE", "FLEET_BUILD_NETWORK", "KUBECONFIG"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -62,15 +62,26 @@ def test_a_preview_of_a_new_stack_passes_and_tells_the_urls() -> None:
 def test_runtimes_run_the_image_that_is_built() -> None:
     made = run_program(SCENED)
     pod = made.one("Deployment", "alice-deployment").inputs["spec"]["template"]["spec"]
-    image = made.one("docker:index/image:Image")
+    image = made.one("docker:index/image:Image", "runtime-source")
     assert {c["image"] for c in (*pod["initContainers"], *pod["containers"])} == {
         image.inputs["imageName"]
     }
     assert image.urn in made.one("Deployment", "alice-deployment").options.depends_on
 
 
+def test_the_door_runs_the_image_that_is_built_beside_it() -> None:
+    made = run_program(SCENED)
+    door = made.one("Deployment", "door-deployment-door")
+    image = made.one("docker:index/image:Image", "door-source")
+    pod = door.inputs["spec"]["template"]["spec"]
+    assert {item["image"] for item in pod["containers"]} == {image.inputs["imageName"]}
+    assert image.urn in door.options.depends_on
+    assert made.exports["url"] == "http://fleet.localhost"
+
+
 def test_an_image_that_is_there_already_is_built_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLEET_IMAGE", "opencode-fleet/runtime:dev")
+    monkeypatch.setenv("FLEET_DOOR_IMAGE", "opencode-fleet/runtime-door:dev")
     made = run_program(SCENED)
     assert made.exports["imageRef"] == "opencode-fleet/runtime:dev"
     assert not [r for r in made.resources if r.package.startswith("docker")]
@@ -82,10 +93,13 @@ def test_a_wrong_reference_in_the_environment_is_told(monkeypatch: pytest.Monkey
 
 
 def test_the_build_network_is_the_machines_business(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "network" not in run_program(SCENED).one("docker:index/image:Image").inputs["build"]
+    def networks() -> list[object]:
+        images = run_program(SCENED).of_type("docker:index/image:Image")
+        return [image.inputs["build"].get("network") for image in images]
+
+    assert networks() == [None, None]
     monkeypatch.setenv("FLEET_BUILD_NETWORK", "host")
-    build = run_program(SCENED).one("docker:index/image:Image").inputs["build"]
-    assert build["network"] == "host"
+    assert networks() == ["host", "host"]
 
 
 def test_a_broken_roster_is_told_line_by_line_before_anything_is_declared() -> None:
@@ -149,13 +163,14 @@ def test_optional_keys_come_from_the_engine_as_empty_and_count_as_absent() -> No
 def test_an_empty_roster_is_a_roster() -> None:
     made = run_program({**SMALL, "users": []})
     assert made.exports["urls"] == {}
-    assert made.of_type("Deployment") == []
+    assert [item.name for item in made.of_type("Deployment")] == ["door-deployment-door"]
 
 
 def test_an_image_that_is_there_needs_the_kubernetes_provider_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FLEET_IMAGE", "opencode-fleet/runtime:dev")
+    monkeypatch.setenv("FLEET_DOOR_IMAGE", "opencode-fleet/runtime-door:dev")
     made = run_program({**SCENED, "purge": ["carol"]})
     providers = {r.typ if r.is_provider else r.package for r in made.resources if r.custom}
     assert providers == {"pulumi:providers:kubernetes", "kubernetes"}

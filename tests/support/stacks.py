@@ -72,6 +72,8 @@ FULL: Values = {
             "end": "19:00",
         },
     },
+    # A secret that the file has anyway.
+    "agentControl": {"tokens": [{"name": "main", "secret": "modelApiKey"}]},
     "model": {
         "provider": "openai",
         "baseUrl": "https://api.openai.com/v1",

@@ -90,7 +90,8 @@ def test_the_bundled_cluster_is_started_before_and_its_image_used(
     assert words(steps) == [
         "-m tools.cluster up --port 7080",
         "fleet image ref -s t",
-        "fleet up -s t --image answer",
+        "fleet image ref --door -s t",
+        "fleet up -s t --image answer --door-image answer",
         "-m tools.cluster stop",
     ]
 
@@ -100,15 +101,17 @@ def test_an_image_the_cluster_lacks_is_built_loaded_and_the_daemon_stopped(
 ) -> None:
     holding(monkeypatch)
     project.write(
-        cluster={"kind": "existing", "context": bundled.CONTEXT}, image={"mode": "daemon"}
+        cluster={"kind": "existing", "context": bundled.CONTEXT},
+        image={"mode": "daemon"},
+        door=None,
     )
     deploy.up(project.environment(), "t")
     found = [word.partition(" --docker-host")[0] for word in words(steps)]
-    assert found[3].startswith("-m tools.base_image ensure --base ")
-    assert found[4] == "fleet image build -s t"
-    assert found[5] == "-m tools.cluster load answer"
-    assert found[7] == "fleet up -s t --image answer"
-    start, stop = found[2], found[6]
+    assert found[4].startswith("-m tools.base_image ensure --base ")
+    assert found[5] == "fleet image build -s t"
+    assert found[6:8] == ["-m tools.cluster load answer"] * 2
+    assert found[9] == "fleet up -s t --image answer --door-image answer"
+    start, stop = found[3], found[8]
     assert start.endswith(" up")
     assert stop == start.removesuffix(" up") + " stop"
 
@@ -126,7 +129,9 @@ def test_the_daemon_is_stopped_when_the_build_fails(
     monkeypatch.setattr(bundled, "run", failing)
     holding(monkeypatch)
     project.write(
-        cluster={"kind": "existing", "context": bundled.CONTEXT}, image={"mode": "daemon"}
+        cluster={"kind": "existing", "context": bundled.CONTEXT},
+        image={"mode": "daemon"},
+        door=None,
     )
     with pytest.raises(StepError):
         deploy.up(project.environment(), "t")
@@ -164,7 +169,8 @@ def test_where_the_engine_cannot_be_had_kubectl_applies_the_rendered_objects(
     assert "--context=other apply --server-side --force-conflicts" in asked
     assert (tmp_path / "objects").read_text(encoding="utf-8") == "objects of t\n"
     assert words(steps)[0] == "fleet seed -s t"
-    assert " rollout status deployment --namespace=opencode-t--default" in words(steps)[1]
+    assert " rollout status deployment --namespace=opencode-t " in words(steps)[1]
+    assert " rollout status deployment --namespace=opencode-t--default" in words(steps)[2]
     assert words(steps)[-1] == "fleet status -s t"
     assert "Pulumi cannot be had here" in capsys.readouterr().err
 
