@@ -19,6 +19,7 @@ from door.control.sessions import CLOCK_LEEWAY, Session, Sessions
 from door.control.settings import Settings
 from door.control.tickets import LIFETIME, Tickets, new_nonce, nonce_mark
 from door.control.tokens import Tokens
+from tests.support.door_desk import Desk
 from tests.support.door_websocket import frame
 from tests.support.door_world import SEED, FakeWorld, door_settings
 
@@ -228,6 +229,21 @@ def test_a_ticket_is_old_after_half_a_minute_and_what_clocks_differ(signed: Sign
     assert Tickets(KEYS).redeem(ticket, HOST, [nonce, new_nonce([])], NOW) is None
     assert Tickets(KEYS).redeem(ticket, HOST, [], NOW) is None
     assert Tickets(KEYS).redeem("no ticket", HOST, [nonce], NOW) is None
+
+
+def test_a_sign_out_holds_here_even_while_the_cluster_is_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Away(FakeWorld):
+        async def end_session(self, user_id: str, session_id: str, until: datetime) -> None:
+            raise ConnectionError(f"away: {session_id} of {user_id} until {until}")
+
+    desk = Desk(Away())
+    client = desk.client("alice")
+    assert client.get("/").status_code == 200
+    assert client.post("/.door/sign-out").status_code == 303
+    assert client.get("/").headers["location"].startswith("/.door/sign-in")
+    assert "could not be written" in caplog.text
 
 
 def test_raising_one_number_signs_everybody_out_and_ends_tokens(signed: Signed) -> None:
