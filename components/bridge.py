@@ -13,9 +13,10 @@ import pulumi
 
 from fleet.manifests.types import Manifest
 
-# The provider waits for nothing to become ready. What an object lacks is often no failure (a claim
-# that no pod has asked for, a Service of a suspended user), of a pod that cannot start the provider
-# says nothing for ten minutes, and a run that is interrupted while it waits forgets what it made.
+# The provider waits for nothing to become ready, but for a quota to be counted (`pool`). What an
+# object lacks is often no failure (a claim that no pod has asked for, a Service of a suspended
+# user), of a pod that cannot start the provider says nothing for ten minutes, and a run that is
+# interrupted while it waits forgets what it made.
 # Whoever wants to wait has `fleet up` and `fleet wait`, which know what to look at.
 _SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 # Of a Deployment, skipAwait would also skip waiting for its end: a user who is put back at once
@@ -26,7 +27,6 @@ _NOT_AWAITED = frozenset(
         "Ingress",
         "PersistentVolume",
         "PersistentVolumeClaim",
-        "ResourceQuota",
         "Service",
         "ServiceAccount",
     }

@@ -36,6 +36,8 @@ class FleetEnvironmentArgs:
     secrets: tuple[SharedSecret, ...] = ()
     """What every pool gets a copy of, such as a login at a registry."""
     adopting: pulumi.ProviderResource
+    own_certificate: bool = True
+    """Whether `tls: selfSigned` makes one here; else it is among the secrets."""
 
 
 class FleetEnvironment(pulumi.ComponentResource):
@@ -51,6 +53,8 @@ class FleetEnvironment(pulumi.ComponentResource):
     """Namespace of each pool, by the pool's name."""
     authority: pulumi.Output[str] | None
     """Certificate to trust, with `tls: selfSigned`."""
+    certificate: SharedSecret | None
+    """The certificate that was made here."""
     retained: list[str]
     """What stays in the cluster when the stack is destroyed."""
 
@@ -59,11 +63,11 @@ class FleetEnvironment(pulumi.ComponentResource):
     ) -> None:
         super().__init__("opencode-fleet:environment:FleetEnvironment", name, None, opts)
         plan = args.plan
-        self.authority = None
+        self.authority = self.certificate = None
         secrets = args.secrets
-        if plan.access.tls is TlsMode.SELF_SIGNED:
+        if args.own_certificate and plan.access.tls is TlsMode.SELF_SIGNED:
             made = self._declare_certificate(plan)
-            self.authority = made.authority
+            self.authority, self.certificate = made.authority, made.secret
             secrets = (*secrets, made.secret)
         pools = {pool.name: self._declare_pool(pool, args, secrets) for pool in plan.pools}
         users = {user.id: self._declare_user(user, pools[user.pool], args) for user in plan.users}
@@ -122,6 +126,7 @@ class FleetEnvironment(pulumi.ComponentResource):
                 seed=args.seed,
                 api_key=args.api_keys[user.api_key] if user.api_key else None,
                 namespace=pool.namespace,
+                counted=pool.counted,
                 ready=pool.ready,
                 adopting=args.adopting,
             ),

@@ -24,6 +24,8 @@ _FORMER_COPIES = {
 }
 # The namespace is among them because deleting it would delete every claim in it.
 RETAINED_KINDS = frozenset({"Namespace", "PersistentVolume", "PersistentVolumeClaim"})
+# What the pool's quota counts, Pods aside, which come much later.
+COUNTED_KINDS = frozenset({"PersistentVolumeClaim", "Service"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +48,12 @@ class PoolNamespace(pulumi.ComponentResource):
     """The namespace itself, to depend on."""
     namespace: pulumi.Output[str]
     """The namespace's name, once it exists."""
+    counted: pulumi.Output[str]
+    """The namespace's name, once its quota has been counted for the first time.
+
+    The API server writes what it counts into the quota, and so does the controller that counts
+    first. Where the two meet, it refuses the object that it was counting (409).
+    """
     ready: pulumi.Output[str]
     """The namespace's name, once everything a runtime relies on exists in it."""
     retained: tuple[str, ...]
@@ -61,16 +69,20 @@ class PoolNamespace(pulumi.ComponentResource):
         namespace = declare(f"{name}-namespace", first, retained_options(self, adopting))
         self.resource = namespace
         self.namespace = namespace.urn.apply(lambda _: pool.namespace)
+        self.counted = self.namespace
         made = [namespace]
         for manifest in others:
+            named = self.counted if manifest["kind"] in COUNTED_KINDS else self.namespace
             made.append(
                 declare(
                     f"{name}-{_role(manifest)}",
                     manifest,
                     self._options(manifest, adopting, former_copies(pool, manifest)),
-                    namespace=self.namespace if "namespace" in manifest["metadata"] else None,
+                    namespace=named if "namespace" in manifest["metadata"] else None,
                 )
             )
+            if manifest["kind"] == "ResourceQuota":
+                self.counted = made[-1].urn.apply(lambda _: pool.namespace)
         self.ready = pulumi.Output.all(*(item.urn for item in made)).apply(lambda _: pool.namespace)
         self.retained = tuple(
             retained_name(manifest)

@@ -12,9 +12,10 @@ from functools import partial
 import pulumi
 
 from components.bridge import declare
-from components.pool import retained_name
+from components.pool import COUNTED_KINDS, retained_name
 from components.providers import retained_options
 from fleet.manifests.runtime import RuntimeInputs
+from fleet.manifests.types import Manifest
 from fleet.manifests.user import secret_text, user_objects
 from fleet.names import API_KEY_KEY, PASSWORD_KEY
 from fleet.plan.environment import UserPlan, fingerprint
@@ -45,6 +46,8 @@ class UserStackArgs:
     """The model API key, a secret; None for a user without one."""
     namespace: pulumi.Input[str]
     """Name of the user's namespace, once it exists."""
+    counted: pulumi.Input[str]
+    """The same name, once its quota counts what is made."""
     ready: pulumi.Input[str]
     """The same name, once all that the pod mounts and that confines it exists."""
     adopting: pulumi.ProviderResource
@@ -72,7 +75,7 @@ class UserStack(pulumi.ComponentResource):
                 f"{name}-claim",
                 claim,
                 retained_options(self, args.adopting, claim=True),
-                args.namespace,
+                args.counted,
             ),
         ]
         for manifest in others:
@@ -83,10 +86,17 @@ class UserStack(pulumi.ComponentResource):
                 # Pulumi sees no dependency, for the pod only names the Secret and the claim. A pod
                 # that starts before the Secret is updated would keep the old password.
                 pulumi.ResourceOptions(parent=self, depends_on=made if runtime else None),
-                args.ready if runtime else args.namespace,
+                _place(args, manifest),
             )
         self.retained = retained_name(claim)
         self.register_outputs({"url": user.url})
+
+
+def _place(args: UserStackArgs, manifest: Manifest) -> pulumi.Input[str]:
+    """Return the namespace's name, once everything is there that this object needs."""
+    if manifest["kind"] == "Deployment":
+        return args.ready
+    return args.counted if manifest["kind"] in COUNTED_KINDS else args.namespace
 
 
 def _inputs(args: UserStackArgs, password: pulumi.Output[str]) -> RuntimeInputs:

@@ -306,7 +306,8 @@ class ClusterWorld:
     async def _news(self, seconds: float) -> bool:
         """Wait for a change; return whether one came."""
         try:
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
         except TimeoutError:
             return False
         return True

@@ -159,8 +159,10 @@ class Ledger:
             while True:
                 # Once a minute for last uses that came within a minute of the one before.
                 wait = _RETRY if self._due else EVERY.total_seconds()
+                # Not `wait_for`: before Python 3.12 it may lose a cancellation.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), wait)
+                    async with asyncio.timeout(wait):
+                        await self._wanted.wait()
                 self._wanted.clear()
                 await self.flush()
         finally:

@@ -150,7 +150,8 @@ class Watch:
         # Spread, so that two replicas with many watches do not come back as one crowd.
         pause *= random.uniform(0.5, 1.0)  # noqa: S311 - no secret
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._poked.wait(), pause)
+            async with asyncio.timeout(pause):
+                await self._poked.wait()
 
 
 async def _next(events: AsyncGenerator[tuple[str, Live]]) -> tuple[str, Live] | None:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from fleet.cli.deployment import Deployment, asked
+from fleet.cli.ending import ending_of
 from fleet.cli.progress import watching
 from fleet.cli.shell import FAILED, say, say_json, warn
 from fleet.cluster.client import Cluster
@@ -26,6 +27,7 @@ from fleet.engine.deploy import Before, Outcome, look, named, prepare, retained,
 from fleet.engine.deploy import destroy as destroy_all
 from fleet.engine.deploy import run as run_engine
 from fleet.engine.events import Phase, place_of
+from fleet.engine.ownership import many_removed
 from fleet.engine.program import ROOT
 from fleet.engine.stack import EngineStack
 from fleet.errors import CHANGES, InputError, Problem
@@ -79,6 +81,8 @@ def up(deployment: Deployment, timeout: float | None, *, confirmed: bool, as_jso
             cluster = existing or deployment.made_cluster(stack)
             before = look(stack, cluster, deployment.plan, partial(deployment.written_seed, stack))
             _confirm_purge(deployment, before, confirmed=confirmed)
+            _confirm_removal(deployment, before, confirmed=confirmed)
+            _tell_absent(before)
             deployment.keep_seed(stack, before.seed)
             with watching() as progress:
                 done = _deploy(deployment, stack, existing, before, timeout, progress)
@@ -103,8 +107,8 @@ def _deploy(
     if cluster is not None:
         # One that went away in mid-run is told at once, not after every user's wait.
         cluster.ready()
-        # Now and then the API server refuses an object because another one was counted against the
-        # pool's quota at the same moment (409); once more is enough for those.
+        # An object is refused (409) when somebody else writes the pool's quota at the moment in
+        # which it is counted: once more is enough for those (docs/pulumi.md).
         if outcome.error is not None and watch.begin_again():
             outcome = run_engine(stack, deployment.program(), recovery, watch)
     failures = list(watch.failures)
@@ -131,6 +135,20 @@ def _confirm_purge(deployment: Deployment, before: Before, *, confirmed: bool) -
         rule = f"the data of these users is deleted for good: {listed}"
         change = "give --yes, or take them out of `purge:`; nothing was done"
         raise InputError([Problem("purge", ", ".join(claims), rule, change)])
+
+
+def _confirm_removal(deployment: Deployment, before: Before, *, confirmed: bool) -> None:
+    """Ask before many users lose their runtimes; raise InputError when nobody says yes."""
+    who = many_removed(deployment.plan, before.live or {})
+    if who is None or confirmed or asked(f"Remove {who}? Their claims are retained."):
+        return
+    rule, change = f"it removes {who}", "give --yes, or put them back; nothing was done"
+    raise InputError([Problem("users", f"{len(deployment.plan.users)} users", rule, change)])
+
+
+def _tell_absent(before: Before) -> None:
+    for line in before.absent:
+        warn(line)
 
 
 def _purge_claims(deployment: Deployment, before: Before) -> dict[str, list[str]]:
@@ -206,6 +224,7 @@ def preview(deployment: Deployment, *, as_json: bool) -> None:
         with deployment.stack() as stack:
             cluster = existing or deployment.made_cluster(stack)
             before = look(stack, cluster, deployment.plan, partial(deployment.written_seed, stack))
+            _tell_absent(before)
             with watching() as progress, deployment.trial(stack, before) as trial:
                 watch = deployment.watch(progress)
                 trial.preview(deployment.program(), watch)
@@ -230,41 +249,26 @@ def preview(deployment: Deployment, *, as_json: bool) -> None:
 
 def destroy(deployment: Deployment, *, confirmed: bool, as_json: bool) -> None:
     """Delete what is not retained, after a question that names it."""
-    name = deployment.place.name
     with _ending_kindly():
         existing = deployment.existing_cluster()
         with deployment.stack() as stack:
             cluster = existing or deployment.made_cluster(stack)
             before = look(stack, cluster, deployment.plan, partial(deployment.written_seed, stack))
-            live = before.live or {}
-            stays = retained(live)
-            question = (
-                f"Delete {len(live) - len(stays)} objects of {name}, among them the runtimes of its"
-                f" users? {len(stays)} namespaces and claims are retained."
-            )
-            if not confirmed and not asked(question):
+            end = ending_of(deployment, stack, before)
+            if not confirmed and not asked(end.question):
                 warn("destroy: not confirmed: nothing was deleted: give --yes")
                 raise SystemExit(FAILED)
             with watching() as progress:
                 watch = deployment.watch(progress, len(before.state.objects) if before.state else 0)
-                outcome = destroy_all(stack, cluster, before, watch)
+                # In a cluster that goes too, nothing is left to look for.
+                outcome = destroy_all(stack, existing, before, watch)
     if as_json:
-        goes = [str(key) for key in live if str(key) not in stays]
-        told = {"environment": name, "deleted": goes, "retained": stays}
-        say_json({**told, "failures": [str(failure) for failure in watch.failures]})
+        say_json({**end.as_json(), "failures": [str(failure) for failure in watch.failures]})
     if outcome.error is not None:
         _fail(watch.failures, outcome.error)
     if not as_json:
-        _tell_destroyed(name, stays)
-
-
-def _tell_destroyed(name: str, stays: Sequence[str]) -> None:
-    say(f"{name}: destroyed; retained, with everybody's work:")
-    for item in stays[:_LISTED]:
-        say(f"  {item}")
-    if len(stays) > _LISTED:
-        say(f"  … and {len(stays) - _LISTED} more")
-    say("`fleet up` finds it again; list ids under `purge:` to delete a user's data for good")
+        for line in end.lines():
+            say(line)
 
 
 def refresh(deployment: Deployment) -> None:

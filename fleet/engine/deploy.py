@@ -23,6 +23,7 @@ from fleet.engine.recovery import Recovery, changed_secrets, delete_unknown, rec
 from fleet.engine.seed import Seed, choose_seed
 from fleet.engine.stack import EngineStack, Program, RunFailedError
 from fleet.engine.state import NOTHING, State
+from fleet.engine.surroundings import absent, growth_problems, refuse_taken_hosts
 from fleet.errors import InputError
 from fleet.names import slug
 from fleet.plan.environment import Plan
@@ -40,6 +41,8 @@ class Before:
     live: Mapping[Key, Live] | None
     """The environment's objects; None where there is no cluster yet."""
     seed: Seed
+    absent: Sequence[str] = ()
+    """What the stack file names and the cluster does not have, a line each."""
 
     def drift(self, environment: str) -> Drift:
         """Return how the cluster differs from the state."""
@@ -90,13 +93,16 @@ def look(
         state = stack.state()
     live = listed.result() if listed is not None else None
     known = identities(live or {})
+    missing: Sequence[str] = ()
     seed = choose_seed(plan.environment, opened.result(), stack.settings.data, known.values())
     if cluster is not None and live is not None:
         refuse_foreign(cluster, plan, live, seed.identity)
-        problems = claim_problems(plan, live)
+        problems = claim_problems(plan, live) + growth_problems(cluster, plan, live)
         if problems:
             raise InputError(problems)
-    return Before(state=state, live=live, seed=seed)
+        refuse_taken_hosts(cluster, plan)
+        missing = absent(cluster, plan, live)
+    return Before(state=state, live=live, seed=seed, absent=missing)
 
 
 def prepare(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -24,6 +25,7 @@ from pulumi.automation._stack import StackInitMode
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 from pulumi.automation.events import EngineEvent
 
+from fleet.alicloud.cloud_assistant import PYTHON
 from fleet.cluster.untrusted import one_line
 from fleet.engine.command import EngineCommand
 from fleet.engine.locks import clear_dead_locks, told_refusal
@@ -314,7 +316,8 @@ def engine_stack(
     place: Place, settings: EngineSettings, engine: Engine, tell: Callable[[str], None]
 ) -> Generator[EngineStack]:
     """Yield the stack of an environment; `tell` takes lines that a person should read."""
-    variables = {**settings.variables, **engine.variables}
+    # Commands of the program's own run where the engine runs, which need not be the checkout.
+    variables = {**settings.variables, **engine.variables, PYTHON: sys.executable}
     command = EngineCommand(engine.program, partial(tell, _STOPPING), variables)
     with work_folder(place) as folder:
         yield EngineStack(

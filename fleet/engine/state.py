@@ -47,6 +47,8 @@ class State:
     """How many resources there are, of whatever kind."""
     pending: tuple[str, ...]
     """URNs of resources that a killed run may have made or not."""
+    protected: tuple[str, ...] = ()
+    """Resources that the engine refuses to delete, by kind and name."""
 
     @property
     def empty(self) -> bool:
@@ -71,8 +73,14 @@ def read_state(deployment: Mapping[str, Any]) -> State:
     return State(
         objects=objects,
         resources=sum(1 for item in resources if item["type"] != "pulumi:pulumi:Stack"),
+        protected=tuple(_named(str(item["urn"])) for item in resources if item.get("protect")),
         pending=tuple(str(_mapping(item.get("resource")).get("urn", "")) for item in pending),
     )
+
+
+def _named(urn: str) -> str:
+    *_, kind, name = urn.split("::")
+    return f"{kind.rsplit(':', 1)[-1]} {name}"
 
 
 def _recorded(item: Mapping[str, Any]) -> Recorded | None:

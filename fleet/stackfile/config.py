@@ -218,6 +218,20 @@ class Pool(Model):
     """Totals that Kubernetes enforces."""
 
 
+class StacksPer(StrEnum):
+    """What has a stack of its own."""
+
+    ENVIRONMENT = "environment"
+    POOL = "pool"
+
+
+class Stacks(Model):
+    """Into how many Pulumi stacks the environment is divided."""
+
+    per: StacksPer = StacksPer.ENVIRONMENT
+    """`pool` gives each pool a stack of its own beside a base stack, for hundreds of users."""
+
+
 class PrivateEndpoint(Model):
     """A private address range that runtimes may reach after all, for one TCP port."""
 
@@ -261,6 +275,8 @@ class StackConfig(Model):
     """Where data lives."""
     network: Network = Network()
     """What runtimes may reach beyond the public internet."""
+    stacks: Stacks = Stacks()
+    """Into how many Pulumi stacks the environment is divided."""
     users: tuple[User, ...]
     """The roster."""
     purge: tuple[UserId, ...] = ()

@@ -15,7 +15,7 @@ from components.providers import retained_options
 from fleet.manifests.types import Manifest
 from fleet.stackfile.config import StackConfig
 from tests.support.recording import run
-from tests.support.small_fleet import deploy, is_retained, objects, plan_of
+from tests.support.small_fleet import deploy, is_retained, notes, objects, plan_of
 from tests.support.stacks import FULL, SMALL, lay_scene, with_value
 
 RETAINED = {"Namespace", "PersistentVolume", "PersistentVolumeClaim"}
@@ -48,10 +48,22 @@ def test_the_shared_claim_and_its_volume_are_told_too(tmp_path: Path) -> None:
 
 def test_everything_in_a_pool_waits_for_its_namespace(tmp_path: Path) -> None:
     made = deploy(plan_of(SMALL, tmp_path))
-    namespace = made.one("Namespace").urn
+    places = {made.one("Namespace").urn, made.one("ResourceQuota").urn}
     for item in objects(made):
         if "namespace" in item.inputs["metadata"]:
-            assert namespace in item.options.depends_on, item.name
+            assert places & item.options.depends_on, item.name
+
+
+def test_what_a_quota_counts_is_made_when_it_has_been_counted(tmp_path: Path) -> None:
+    """Else the controller that counts first and the API server meet, and one object is refused."""
+    made = deploy(plan_of(FULL, tmp_path))
+    quotas = {item.inputs["metadata"]["namespace"]: item for item in made.of_type("ResourceQuota")}
+    counted = [*made.of_type("Service"), *made.of_type("PersistentVolumeClaim")]
+    assert len(counted) > len(quotas)
+    for item in counted:
+        assert quotas[item.inputs["metadata"]["namespace"]].urn in item.options.depends_on
+    for quota in quotas.values():
+        assert "pulumi.com/skipAwait" not in notes(quota)
 
 
 def test_rules_do_not_grow_with_users(tmp_path: Path) -> None:

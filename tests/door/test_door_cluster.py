@@ -20,8 +20,7 @@ from tests.support.fakes.waited import run, until
 @asynccontextmanager
 async def running(api: LiveApi, quiet: float = 60) -> AsyncGenerator[ClusterWorld]:
     """A World that has read everything."""
-    client = api.api()
-    world = ClusterWorld(client, live_settings(), quiet=quiet)
+    world = ClusterWorld(api.api(), live_settings(), quiet=quiet)
     task = asyncio.create_task(world.run())
     try:
         await asyncio.wait_for(world.known(), 10)
@@ -30,7 +29,6 @@ async def running(api: LiveApi, quiet: float = 60) -> AsyncGenerator[ClusterWorl
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        await client.close()
 
 
 @asynccontextmanager

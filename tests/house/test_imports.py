@@ -13,7 +13,7 @@ import pytest
 from tests.support.programs import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LAYERS, PULUMI = PROJECT["tool"]["importlinter"]["contracts"]
+LAYERS, ALONE, PULUMI = PROJECT["tool"]["importlinter"]["contracts"]
 
 
 def _rooms() -> set[str]:
@@ -34,6 +34,10 @@ def test_every_room_but_the_engine_is_kept_free_of_pulumi() -> None:
     assert {*PULUMI["source_modules"], "fleet.engine"} == _rooms()
 
 
+def test_door_and_policies_know_nothing_of_the_rest_and_the_rest_nothing_of_them() -> None:
+    assert {"door", "fleet", "policy"} <= set(ALONE["modules"])
+
+
 def test_every_pulumi_package_that_is_installed_is_forbidden() -> None:
     pinned = PROJECT["dependency-groups"]["pulumi"]
     packages = {line.partition("==")[0].replace("-", "_") for line in pinned}
@@ -47,10 +51,12 @@ def test_every_pulumi_package_that_is_installed_is_forbidden() -> None:
         ("fleet/cluster/pods.py", "import components.bridge"),
         ("fleet/engine/events.py", "import tools.cluster.pki"),
         ("fleet/plan/passwords.py", "import pulumi_kubernetes"),
+        ("door/control/names.py", "import fleet.names"),
+        ("fleet/names.py", "import door.control.names"),
     ],
 )
 def test_an_import_upwards_or_of_pulumi_is_refused(tmp_path: Path, module: str, line: str) -> None:
-    for name in ("fleet", "components", "tools"):
+    for name in ("fleet", "components", "door", "policy", "tools"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

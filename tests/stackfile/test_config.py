@@ -50,6 +50,7 @@ def small(shared_folder: Path) -> StackConfig:
         ("users[0].scenes", ()),
         ("users[0].password_version", 1),
         ("purge", ()),
+        ("stacks.per", "environment"),
     ],
 )
 def test_what_is_left_out_has_its_documented_default(

@@ -6,6 +6,7 @@ import json
 import runpy
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fleet.names import SEED_KEY
 from tests.support.deployed import SEED
@@ -30,16 +31,20 @@ def keys_of_engine(values: Values, secrets: Mapping[str, str]) -> dict[str, str]
     return {f"opencode-fleet:{key}": text for key, text in {**texts, **secrets}.items()}
 
 
-def run_program(
+def run_program(  # noqa: PLR0913
     values: Values,
     secrets: Mapping[str, str] | None = None,
     *,
     preview: bool = False,
     seed: str | None = SEED,
+    stack: str = "dev",
+    reads: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Engine:
     """Run the program in the current folder; the environment is named `dev`."""
     given = {**({SEED_KEY: seed} if seed else {}), **(secrets or {})}
     made = Engine(
+        stack=stack,
+        reads=reads or {},
         preview=preview,
         config={**keys_of_engine(values, given), "pulumi:disable-default-providers": "[]"},
         secret_keys=tuple(f"opencode-fleet:{key}" for key in given),

@@ -83,6 +83,8 @@ class Engine(mocks.Mocks):
     secret_keys: tuple[str, ...] = ()
     outputs: Mapping[str, Outputs] = field(default_factory=dict[str, Outputs])
     lookups: Mapping[str, Answer] = field(default_factory=dict[str, Answer])
+    reads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """What is read of a resource that is not declared, by its type token."""
 
     resources: list[Recorded] = field(default_factory=list[Recorded], init=False)
     calls: list[Lookup] = field(default_factory=list[Lookup], init=False)
@@ -109,7 +111,7 @@ class Engine(mocks.Mocks):
             found = [r for r in self.resources if (r.typ, r.name) == (args.typ, args.name)]
         state = dict(cast("dict[str, Any]", cast("Any", args).inputs))
         if not found:  # `Resource.get`: read, not declared
-            return args.resource_id, state
+            return args.resource_id, {**state, **self.reads.get(args.typ, {})}
         if args.typ in self.outputs:
             state.update(self.outputs[args.typ](found[-1]))
         for key in found[-1].options.additional_secret_outputs:

@@ -40,8 +40,10 @@ class FakeRuntime:
     received: int = 0
     """Bytes of the largest body."""
     typed: bytearray = field(default_factory=bytearray)
-    open: int = 0
+    streams: set[int] = field(default_factory=set[int])
     """Open event streams and terminals."""
+    go_on: threading.Event = field(default_factory=threading.Event)
+    """Set by a test that has read the first piece of `/test/slow`."""
     alive: threading.Event = field(default_factory=threading.Event)
 
 
@@ -165,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self.state.open += 1
+        self.state.streams.add(id(self))
         number = 0
         with suppress(OSError):
             while self.state.alive.is_set():
@@ -174,20 +176,20 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 number += 1
                 time.sleep(0.1)
-        self.state.open -= 1
+        self.state.streams.discard(id(self))
         self.close_connection = True
 
     def _slow(self) -> None:
-        """Write ten pieces, a tenth of a second apart, of a type that is compressed."""
+        """Write a piece, then ten more when somebody has read it; of a type that is compressed."""
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for number in range(10):
-            piece = f"[{number}]".ljust(2000).encode()
+        for number in range(11):
+            read = number == 0 or self.state.go_on.wait(10)
+            piece = f"[{number}]{'' if read else 'nobody has read'}".ljust(2000).encode()
             self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
             self.wfile.flush()
-            time.sleep(0.1)
         self.wfile.write(b"0\r\n\r\n")
 
     def _terminal(self) -> None:
@@ -204,11 +206,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Sec-WebSocket-Accept", accept.decode())
         self.end_headers()
         self.close_connection = True
-        self.state.open += 1
+        self.state.streams.add(id(self))
         with suppress(OSError):
             while self._echo():
                 pass
-        self.state.open -= 1
+        self.state.streams.discard(id(self))
 
     def _echo(self) -> bool:
         """Answer one frame; return whether another may come."""

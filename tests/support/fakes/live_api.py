@@ -69,6 +69,12 @@ class LiveApi:
     _server: uvicorn.Server | None = None
     _task: asyncio.Task[None] | None = None
     _port: int = 0
+    _clients: list[Api] = field(default_factory=list[Api])
+
+    @property
+    def address(self) -> str:
+        """Where it serves."""
+        return f"http://127.0.0.1:{self._port}"
 
     def put(self, kind: str, item: Object) -> Object:
         """Place an object as it is; tell whoever watches."""
@@ -138,12 +144,20 @@ class LiveApi:
         await self._task
         self.cut_watches()
 
+    async def close(self) -> None:
+        """End for good."""
+        for client in self._clients:
+            await client.close()
+        await self.stop()
+
     def api(self) -> Api:
-        """Return a client of it."""
-        config = KubeConfig.from_one(
-            cluster=Cluster(server=f"http://127.0.0.1:{self._port}"), user=User(token="made-up")
-        )
-        return Api(AsyncClient(config=config, trust_env=False, field_manager=FIELD_MANAGER))
+        """Return a client of it, closed when the server ends."""
+        cluster = Cluster(server=self.address)
+        user = User(username="of", password="the-tests")  # noqa: S106 - nobody asks for it
+        config = KubeConfig.from_one(cluster=cluster, user=user)
+        api = Api(AsyncClient(config=config, trust_env=False, field_manager=FIELD_MANAGER))
+        self._clients.append(api)
+        return api
 
     def _app(self) -> Starlette:
         route = "/{api:path}/namespaces/{namespace}/{kind}"
@@ -278,4 +292,4 @@ async def live_api() -> AsyncGenerator[LiveApi]:
     try:
         yield content
     finally:
-        await content.stop()
+        await content.close()
