@@ -18,6 +18,7 @@ from pulumi_alicloud.cs import GetClusterCredentialResult
 
 from fleet.alicloud.config_ack import ControlPlane, NodePool
 from fleet.alicloud.kubeconfig import kubeconfig_of
+from fleet.alicloud.machine_settings import POD_PIDS
 from fleet.alicloud.network_plan import WORLD
 from fleet.names import LABEL_NODE_POOL
 
@@ -150,6 +151,10 @@ class Ack(pulumi.ComponentResource):
                 "max_unavailable": 1,
             },
             instance_metadata_options={"http_tokens": "required"},
+            kubelet_configuration={
+                "pod_pids_limit": str(POD_PIDS),
+                "system_reserved": {"cpu": "100m", "memory": "512Mi", "pid": "1000"},
+            },
             labels=[{"key": LABEL_NODE_POOL, "value": pool.name}],
             tags=self._args.tags,
             opts=pulumi.ResourceOptions(

@@ -11,11 +11,13 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from fleet.alicloud.machine_settings import STORAGE_CLASS, traefik_arguments
+from fleet.alicloud.machine_settings import STORAGE_CLASS
+from fleet.alicloud.machine_settings import traefik_values as common_values
 
 NAS_CLASS = "fleet-nas"
 INGRESS_CLASS = "traefik"
 _TRAEFIK = "39.0.7"
+_NAMESPACE = "traefik"
 _BALANCER = "service.beta.kubernetes.io/alibaba-cloud-loadbalancer"
 
 
@@ -73,7 +75,7 @@ class ClusterAddons(pulumi.ComponentResource):
             chart="traefik",
             version=_TRAEFIK,
             repository_opts={"repo": "https://traefik.github.io/charts"},
-            namespace="traefik",
+            namespace=_NAMESPACE,
             create_namespace=True,
             values=traefik_values(args),
             opts=child,
@@ -95,7 +97,7 @@ def traefik_values(args: ClusterAddonsArgs) -> dict[str, Any]:
         }
     return {
         "deployment": {"replicas": 2},
-        "additionalArguments": traefik_arguments(https=args.https),
+        **common_values(_NAMESPACE, https=args.https),
         "ingressClass": {"enabled": True, "isDefaultClass": True},
         "service": {"annotations": annotations, "spec": {"externalTrafficPolicy": "Local"}},
     }

@@ -57,6 +57,8 @@ class MachineCluster(pulumi.ComponentResource):
     """SSH host keys of the machine."""
     login_key: pulumi.Output[str | None]
     """Generated login key, secret; it holds None when the key is yours."""
+    disk_id: pulumi.Output[str] | None
+    """The data disk, made here or before; None without one."""
 
     def __init__(
         self, name: str, args: CloudArgs[VmCluster], opts: pulumi.ResourceOptions | None = None
@@ -64,6 +66,7 @@ class MachineCluster(pulumi.ComponentResource):
         super().__init__("opencode-fleet:vm:MachineCluster", name, None, renamed(opts))
         self._name, self._args, self._cluster = name, args, args.cluster
         self._child = pulumi.ResourceOptions(parent=self)
+        self.disk_id = None
         existing = args.cluster.instance.id
         host = self._declare() if existing is None else self._find(existing)
         access = self._open_access(host)
@@ -101,7 +104,7 @@ class MachineCluster(pulumi.ComponentResource):
         if entrance is None:
             raise AssertionError("an entrance was asked for")
         files = declare_files(name, args, cluster.zone, network, self._child)
-        disk_id = self._disk()
+        disk_id = self.disk_id = self._disk()
         facts = _facts(entrance.address, network.vpc_cidr, disk_id)
         machine = Machine(
             name,

@@ -108,7 +108,7 @@ class MachineTarget(CloudTarget):
     def __init__(
         self, name: str, config: StackConfig, cluster: VmCluster, machine: MachineCluster
     ) -> None:
-        self._machine = machine
+        self._machine, self._vm = machine, cluster
         # k3s brings its volumes and its ingress controller along.
         super().__init__(name, config, cluster, machine.made, addons=None)
 
@@ -128,6 +128,9 @@ class MachineTarget(CloudTarget):
     def declare_services(self, providers: KubernetesProviders) -> dict[str, Any]:
         """Declare cert-manager; return the outputs, the login key among them."""
         outputs = super().declare_services(providers)
+        told = self._machine.disk_id
+        if told is not None:
+            outputs["retainedInCloud"] = told.apply(lambda disk: list(retained(self._vm, disk)))
         return outputs | {"loginKey": self._machine.login_key}
 
 

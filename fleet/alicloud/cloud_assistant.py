@@ -9,8 +9,8 @@ answer (`kubeconfig`), who calls (`credentials`).
 
 from __future__ import annotations
 
+import base64
 import os
-import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -22,7 +22,11 @@ from fleet.alicloud.api import Ecs, RefusedError, ecs_endpoint
 from fleet.alicloud.credentials import CredentialsError, sdk_credentials
 from fleet.alicloud.kubeconfig import ANSWER
 
+PYTHON = "FLEET_PYTHON"
+"""Environment variable: the Python that runs this program. No state holds a machine's own path."""
 SCRIPT_SECONDS = 1800
+CALL_LIMIT = 18 * 1024
+"""Documented: a command of Cloud Assistant in base64."""
 # A new machine's agent answers about a minute after the machine runs.
 _PATIENCE_SECONDS, _POLL_SECONDS = 900.0, 5.0
 _NOT_YET = frozenset(
@@ -35,6 +39,9 @@ _NOT_YET = frozenset(
         "DeliveryTimeout",
     }
 )
+_PART = "/run/opencode-fleet-command"
+# Of a script in base64; a script of its own around it, in base64 again, stays below the limit.
+_PART_LENGTH = 12_000
 _DONE = frozenset({"Success", "Failed", "Error", "Timeout", "Stopped", "Cancelled", "Aborted"})
 
 
@@ -76,8 +83,11 @@ class ScriptRun:
 
 
 def run_command(python: Path) -> str:
-    """Return the shell command that runs this program with `python`, from the project's folder."""
-    return f"{shlex.quote(str(python))} -m fleet.alicloud.cloud_assistant"
+    """Return the shell command that runs this program: with the Python that runs `fleet`.
+
+    With `python`, from the project's folder, where plain `pulumi` runs it.
+    """
+    return f'"${{{PYTHON}:-{python}}}" -m fleet.alicloud.cloud_assistant'
 
 
 class ScriptError(Exception):
@@ -102,23 +112,51 @@ def answer_of(run: ScriptRun, ecs: Ecs) -> str:
 
     Raises ScriptError when it fails or answers nothing.
     """
+    *before, last = parts(run.command)
+    for part in before:
+        _checked(_patiently(run, ecs, part))
+    return _answer(_patiently(run, ecs, last))
+
+
+def parts(command: str) -> list[str]:
+    """Return the scripts that together run one script, all in base64: the cloud limits each call.
+
+    Those before the last leave a file each; sent twice, they do the same.
+    """
+    if len(command) <= CALL_LIMIT:
+        return [command]
+    pieces = [command[at : at + _PART_LENGTH] for at in range(0, len(command), _PART_LENGTH)]
+    files = [f"{_PART}.{number}" for number in range(len(pieces))]
+    scripts = [
+        f"umask 077\necho -n '{piece}' >{file}" for piece, file in zip(pieces, files, strict=True)
+    ]
+    listed = " ".join(files)
+    scripts.append(
+        f"umask 077\ncat {listed} | base64 -d >{_PART}.sh\nrm -f {listed}\n"
+        f"bash {_PART}.sh\nstatus=$?\nrm -f {_PART}.sh\nexit $status"
+    )
+    return [base64.b64encode(f"#!/bin/bash\n{script}\n".encode()).decode() for script in scripts]
+
+
+def _patiently(run: ScriptRun, ecs: Ecs, command: str) -> dict[str, Any]:
+    """Run one script to its end, as soon as the machine takes commands."""
     deadline = time.monotonic() + run.patience_seconds
     while True:
         try:
-            result = _run_once(run, ecs)
+            result = _run_once(run, ecs, command)
             reason = result.get("ErrorCode") or ""
         except RefusedError as error:
             result, reason = {}, error.code
             if reason not in _NOT_YET:
                 raise
         if reason not in _NOT_YET:
-            return _answer(result)
+            return result
         if time.monotonic() > deadline:
             raise ScriptError(f"{run.instance} does not take commands ({reason}); run again later")
         time.sleep(run.poll_seconds)
 
 
-def _run_once(run: ScriptRun, ecs: Ecs) -> dict[str, Any]:
+def _run_once(run: ScriptRun, ecs: Ecs, command: str) -> dict[str, Any]:
     target = {"RegionId": run.region}
     started = ecs.call(
         "RunCommand",
@@ -127,7 +165,7 @@ def _run_once(run: ScriptRun, ecs: Ecs) -> dict[str, Any]:
             "InstanceId.1": run.instance,
             "Type": "RunShellScript",
             "Name": "opencode-fleet",
-            "CommandContent": run.command,
+            "CommandContent": command,
             "ContentEncoding": "Base64",
             "Timeout": str(SCRIPT_SECONDS),
         },
@@ -142,6 +180,14 @@ def _run_once(run: ScriptRun, ecs: Ecs) -> dict[str, Any]:
 
 
 def _answer(result: Mapping[str, Any]) -> str:
+    output = _checked(result)
+    lines = [line for line in output.splitlines() if line.startswith(ANSWER)]
+    if not lines:
+        raise ScriptError("the script ended well and answered nothing")
+    return lines[-1]
+
+
+def _checked(result: Mapping[str, Any]) -> str:
     output = str(result.get("Output", ""))
     if result.get("InvocationStatus") != "Success":
         tail = "\n".join(output.splitlines()[-15:])
@@ -149,10 +195,7 @@ def _answer(result: Mapping[str, Any]) -> str:
             f"the script ended as {result.get('InvocationStatus')}, exit code "
             f"{result.get('ExitCode')} {result.get('ErrorInfo') or ''}\n{tail}"
         )
-    lines = [line for line in output.splitlines() if line.startswith(ANSWER)]
-    if not lines:
-        raise ScriptError("the script ended well and answered nothing")
-    return lines[-1]
+    return output
 
 
 if __name__ == "__main__":

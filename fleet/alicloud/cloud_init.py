@@ -20,10 +20,34 @@ from fleet.alicloud import machine_settings as settings
 from fleet.alicloud.machine_settings import ETC, Bootstrap
 
 SCRIPTS = "/usr/local/lib/opencode-fleet"
-# Documented limits: 32 KB of user data before base64 (16 KB on older pages, so that one holds
-# here), 18 KB for a command of Cloud Assistant after it.
-USER_DATA_LIMIT, COMMAND_LIMIT = 16 * 1024, 18 * 1024
-PACKAGES = ("ca-certificates", "curl", "nfs-common", "nftables", "openssl", "unattended-upgrades")
+# 32 KB of user data before base64 are documented, 16 KB on older pages, so that one holds here. A
+# command travels in several calls, and between two processes as a variable of 128 KB at most.
+USER_DATA_LIMIT, COMMAND_LIMIT = 16 * 1024, 96 * 1024
+PACKAGES = (
+    "ca-certificates",
+    "curl",
+    "nfs-common",
+    "nftables",
+    "openssl",
+    "python3",
+    "unattended-upgrades",
+)
+
+_SCRIPT_FILES = (
+    "bootstrap.sh",
+    "prepare-disk.sh",
+    "install-k3s.sh",
+    "grant-access.sh",
+    "renew-certificates.sh",
+)
+_UNITS = (
+    "k3s.service",
+    "opencode-fleet-firewall.service",
+    "opencode-fleet-mounts.service",
+    "opencode-fleet-volumes.service",
+    "opencode-fleet-certificates.service",
+    "opencode-fleet-certificates.timer",
+)
 
 
 @dataclass(frozen=True)
@@ -37,21 +61,16 @@ class File:
 
 def bootstrap_files(machine: Bootstrap) -> tuple[File, ...]:
     """Return every file of the machine, in a fixed order."""
-    scripts = ("bootstrap.sh", "prepare-disk.sh", "install-k3s.sh", "grant-access.sh")
     made = [
-        *(File(f"{SCRIPTS}/{name}", _shipped(name), "0755") for name in scripts),
+        *(File(f"{SCRIPTS}/{name}", _shipped(name), "0755") for name in _SCRIPT_FILES),
+        File(f"{SCRIPTS}/volumes.py", _program("volumes.py")),
         File(f"{ETC}/bootstrap.env", settings.environment(machine)),
         File(f"{ETC}/firewall.nft", settings.firewall(machine)),
         File(f"{ETC}/audit-policy.yaml", _shipped("audit-policy.yaml"), "0600"),
         File(f"{ETC}/manifests/storage-class.yaml", _shipped("storage-class.yaml")),
-        File(f"{ETC}/manifests/access.yaml", _shipped("access.yaml")),
         File(f"{ETC}/manifests/traefik.yaml", settings.traefik(machine)),
         File("/etc/rancher/k3s/config.yaml", settings.k3s_config(machine), "0600"),
-        File("/etc/systemd/system/k3s.service", _shipped("k3s.service")),
-        File(
-            "/etc/systemd/system/opencode-fleet-firewall.service",
-            _shipped("opencode-fleet-firewall.service"),
-        ),
+        *(File(f"/etc/systemd/system/{name}", _shipped(name)) for name in _UNITS),
         File("/etc/sysctl.d/90-opencode-fleet.conf", _shipped("sysctl.conf")),
     ]
     if machine.own_machine:
@@ -122,6 +141,10 @@ def access_command(machine: Bootstrap, request: str, generation: int) -> str:
 
 def _shipped(name: str) -> str:
     return (files("fleet.alicloud") / "files" / name).read_text(encoding="utf-8")
+
+
+def _program(name: str) -> str:
+    return (files("fleet.alicloud.machine") / name).read_text(encoding="utf-8")
 
 
 def _archive(payload: tuple[File, ...]) -> str:

@@ -59,6 +59,7 @@ def bootstrap_of(
         disk_serial=facts.disk_id.removeprefix("d-") if facts.disk_id else None,
         disk_may_be_formatted=disk_is_new(cluster),
         access_days=k3s.access_days,
+        access_generation=k3s.access_generation,
         reboot_for_updates=cluster.instance.reboot_for_updates,
         own_machine=cluster.instance.id is None,
         https=https,
@@ -84,8 +85,11 @@ def key_pair_name(name: str, public_key: str) -> str:
     return f"{name}-{digest[:10]}"
 
 
-def retained(cluster: VmCluster | AckCluster) -> tuple[str, ...]:
-    """Return what `destroy` leaves behind, in words, ids where the stack file has them."""
+def retained(cluster: VmCluster | AckCluster, disk_id: str | None = None) -> tuple[str, ...]:
+    """Return what `destroy` leaves behind, in words, ids where they are known.
+
+    `disk_id` is of the data disk that was made.
+    """
     reuse = cluster.network.reuse
     left = [f"network {reuse.vpc_id} (yours)"] if reuse else []
     if cluster.network.address.id:
@@ -94,20 +98,23 @@ def retained(cluster: VmCluster | AckCluster) -> tuple[str, ...]:
         existing = cluster.nas.existing
         left.append(f"file system {existing.server} (yours)" if existing else "file system (data)")
     if isinstance(cluster, VmCluster):
-        left += _retained_of_machine(cluster)
+        left += _retained_of_machine(cluster, disk_id)
     else:
         left.append("ESSD disks of users' volumes (reclaim policy Retain)")
         left.append("Log Service projects of the control plane and the audit log")
     return tuple(left)
 
 
-def _retained_of_machine(cluster: VmCluster) -> list[str]:
-    left = [f"instance {cluster.instance.id} (yours)"] if cluster.instance.id else []
+def _retained_of_machine(cluster: VmCluster, disk_id: str | None) -> list[str]:
+    if cluster.instance.id:
+        # Disks come with it; none is made or attached here.
+        return [f"instance {cluster.instance.id} (yours)"]
+    left: list[str] = []
     disk = cluster.data_disk
     if disk is not None and disk.id:
         left.append(f"data disk {disk.id} (yours)")
     elif disk is not None and disk.keep:
-        left.append("data disk (keep: true)")
+        left.append(f"data disk {disk_id} (keep: true)" if disk_id else "data disk (keep: true)")
     if disk is not None and disk.snapshot_days:
         left.append("snapshots of the data disk, until their days are over")
     return left

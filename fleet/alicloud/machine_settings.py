@@ -9,6 +9,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
@@ -20,7 +21,11 @@ ETC = "/etc/opencode-fleet"
 # The shipped files say these two again; a test holds them together.
 STORAGE_CLASS = "fleet-retain"
 ADMINS = "opencode-fleet:admins"
-"""Group of the program's certificate; deleting its binding revokes it."""
+"""Group of the program's certificate, with its generation behind it on the machine."""
+RESERVE_GIB = 10
+"""What volumes leave of the disk to k3s: its datastore, images, containers' own files."""
+POD_PIDS = 2048
+"""Processes and threads of one pod: a build has hundreds, a runaway loop has no end."""
 _RESOLVERS = "100.100.2.136, 100.100.2.138"
 
 
@@ -45,6 +50,7 @@ class Bootstrap:
     disk_may_be_formatted: bool = False
     """True only for a disk that is made together with this machine."""
     access_days: int = 365
+    access_generation: int = 1
     reboot_for_updates: bool = False
     own_machine: bool = True
     """False on a machine that was there before: its logins and updates are not ours to change."""
@@ -104,6 +110,8 @@ def environment(machine: Bootstrap) -> str:
         "FLEET_K3S_SHA256": machine.k3s_sha256,
         "FLEET_K3S_URLS": " ".join(machine.k3s_urls),
         "FLEET_ACCESS_DAYS": str(machine.access_days),
+        "FLEET_ACCESS_GENERATION": str(machine.access_generation),
+        "FLEET_RESERVE_GIB": str(RESERVE_GIB),
     }
     if machine.disk_may_be_formatted:
         # No line at all otherwise: what a machine is not told, it may not do.
@@ -135,7 +143,8 @@ def k3s_config(machine: Bootstrap) -> str:
             "audit-log-maxsize=50",
         ],
         "kubelet-arg": [
-            "system-reserved=cpu=200m,memory=512Mi",
+            "system-reserved=cpu=200m,memory=512Mi,pid=2000",
+            f"pod-max-pids={POD_PIDS}",
             "eviction-hard=memory.available<200Mi,nodefs.available<10%,imagefs.available<10%",
         ],
     }
@@ -152,30 +161,48 @@ def registries(machine: Bootstrap) -> str:
     return yaml.safe_dump({"mirrors": mirrors}, sort_keys=False, width=4096)
 
 
-def traefik_arguments(*, https: bool) -> list[str]:
-    """Return Traefik's own arguments; they do not change with the version of its chart."""
-    # An answer of a model streams for minutes, and an event stream never ends.
+def traefik_values(namespace: str, *, https: bool) -> dict[str, Any]:
+    """Return what both ingress controllers are told; `namespace` is the chart's own.
+
+    The arguments do not change with the version of the chart.
+    """
+    # An answer of a model streams for minutes, and an event stream never ends. A request has to
+    # arrive: a sender that dribbles would hold its connection for ever.
     timeouts = [
         f"--entryPoints.{entry}.transport.respondingTimeouts.{kind}Timeout={value}"
         for entry in ("web", "websecure")
-        for kind, value in (("read", "0s"), ("write", "0s"), ("idle", "3600s"))
+        for kind, value in (("read", "120s"), ("write", "0s"), ("idle", "180s"))
     ]
-    redirect = [
-        "--entryPoints.web.http.redirections.entryPoint.to=:443",
-        "--entryPoints.web.http.redirections.entryPoint.scheme=https",
-    ]
-    return timeouts + (redirect if https else [])
+    if not https:
+        return {"additionalArguments": timeouts}
+    return {
+        "additionalArguments": [
+            *timeouts,
+            "--entryPoints.web.http.redirections.entryPoint.to=:443",
+            "--entryPoints.web.http.redirections.entryPoint.scheme=https",
+            f"--entryPoints.websecure.http.middlewares={namespace}-fleet-hsts@kubernetescrd",
+        ],
+        # Half a year. Browsers heed it only where they trust the certificate.
+        "extraObjects": [
+            {
+                "apiVersion": "traefik.io/v1alpha1",
+                "kind": "Middleware",
+                "metadata": {"name": "fleet-hsts", "namespace": namespace},
+                "spec": {"headers": {"stsSeconds": 15552000, "forceSTSHeader": True}},
+            }
+        ],
+    }
 
 
 def traefik(machine: Bootstrap) -> str:
     """Return the settings of the ingress controller."""
-    arguments = traefik_arguments(https=machine.https)
-    values = yaml.safe_dump({"additionalArguments": arguments}, width=4096)
+    namespace = "kube-system"
+    values = traefik_values(namespace, https=machine.https)
     manifest = {
         "apiVersion": "helm.cattle.io/v1",
         "kind": "HelmChartConfig",
-        "metadata": {"name": "traefik", "namespace": "kube-system"},
-        "spec": {"valuesContent": values},
+        "metadata": {"name": "traefik", "namespace": namespace},
+        "spec": {"valuesContent": yaml.safe_dump(values, width=4096)},
     }
     return yaml.safe_dump(manifest, sort_keys=False, width=4096)
 

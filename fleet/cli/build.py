@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from fleet import __version__
-from fleet.cli.options import Stack
+from fleet.cli.options import Json, Stack
 from fleet.cli.shell import (
     docker_of,
     ensured_passphrase,
     read_environment,
     reported,
     say,
+    say_json,
     warn,
 )
 from fleet.errors import InputError, Problem
@@ -45,6 +46,7 @@ def image_build(
     ] = None,
     network: Annotated[str | None, typer.Option(help="As in docker build --network.")] = None,
     docker_host: Host = None,
+    as_json: Json = False,
 ) -> None:
     """Build the image unless its source tag exists, push it when the stack file says so."""
     with reported():
@@ -60,19 +62,27 @@ def image_build(
         if image.push:
             push(docker, image, tags)
         warn(f"image: {'built' if built else 'unchanged, not built again'}")
-        say(f"{image.repository}:{tags.source}")
+        reference = f"{image.repository}:{tags.source}"
+        if as_json:
+            say_json({"reference": reference, "built": built, "pushed": image.push})
+            return
+        say(reference)
 
 
 @image_app.command("ref")
-def image_ref(stack: Stack = "dev") -> None:
+def image_ref(stack: Stack = "dev", as_json: Json = False) -> None:
     """Print the reference that runtimes use."""
     with reported():
         environment = read_environment(stack)
-        say(resolve_image(environment.config, environment.folder))
+        reference = resolve_image(environment.config, environment.folder)
+        if as_json:
+            say_json({"reference": reference})
+            return
+        say(reference)
 
 
 @image_app.command("prune")
-def image_prune(stack: Stack = "dev", docker_host: Host = None) -> None:
+def image_prune(stack: Stack = "dev", docker_host: Host = None, as_json: Json = False) -> None:
     """Remove this project's old images and build cache; keep what the stack file uses."""
     with reported():
         environment = read_environment(stack)
@@ -80,6 +90,9 @@ def image_prune(stack: Stack = "dev", docker_host: Host = None) -> None:
         tags = image_tags(image, environment.folder / "image", __version__)
         keep = (tags.source, tags.lock, tags.version)
         removed = prune(docker_of(docker_host), image, keep)
+        if as_json:
+            say_json({"removed": list(removed)})
+            return
         say(
             f"removed {len(removed)} images: {', '.join(removed) or 'none'}; cache older than a day"
         )

@@ -6,6 +6,7 @@ Day-to-day commands stand in `cli_runtimes`, image and secret ones in `cli_build
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +15,15 @@ import typer
 from fleet.cli import build as cli_build
 from fleet.cli import cloud as cli_cloud
 from fleet.cli import engine as cli_engine
+from fleet.cli import people as cli_people
 from fleet.cli import runtimes as cli_runtimes
-from fleet.cli.options import Image, Stack
+from fleet.cli.options import Image, Json, Stack
 from fleet.cli.shell import (
     read_environment,
     reported,
     run,
     say,
+    say_json,
     unsealed,
 )
 from fleet.errors import InputError, Problem
@@ -43,18 +46,28 @@ cli_runtimes.register(app)
 cli_build.register(app)
 cli_cloud.register(app)
 cli_engine.register(app)
+cli_people.register(app)
 
 TakeOver = Annotated[bool, typer.Option(help="Although Pulumi or GitOps deployed it.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for runtimes.", min=1)]
 
 
 @app.command()
-def validate(stack: Stack = "dev") -> None:
+def validate(stack: Stack = "dev", as_json: Json = False) -> None:
     """Check a stack file and its scenes; print every problem at once."""
     with reported():
-        environment = read_environment(stack)
-        count = len(environment.config.users)
-        say(f"{stack}: {count} users, {len(environment.config.scenes)} scenes, no problems")
+        try:
+            environment = read_environment(stack)
+        except InputError as error:
+            if as_json:
+                say_json({"problems": [asdict(problem) for problem in error.problems]})
+            raise
+        users, scenes = len(environment.config.users), len(environment.config.scenes)
+        if as_json:
+            told = {"environment": environment.name, "users": users, "scenes": scenes}
+            say_json({**told, "problems": []})
+            return
+        say(f"{stack}: {users} users, {scenes} scenes, no problems")
 
 
 @app.command()
@@ -71,6 +84,7 @@ def render(
     with_secrets: Annotated[
         bool, typer.Option("--with-secrets", help="Secrets with their data: for a sealer, kubectl.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Write the environment's manifests as YAML; no secret value unless asked."""
     with reported():
@@ -83,6 +97,9 @@ def render(
             say(as_stream(files).rstrip("\n"))
             return
         count = write_files(files, Path(out), private=with_secrets)
+        if as_json:
+            say_json({"folder": out, "files": sorted(files), "secretData": with_secrets})
+            return
         told = (
             "Secrets in them hold data: keep them to yourself"
             if with_secrets

@@ -15,6 +15,7 @@ from typing import Any
 
 from fleet.cli.conditions import Conditions
 from fleet.cli.deployment import Deployment, asked
+from fleet.cli.ending import ending_of
 from fleet.cli.progress import watching
 from fleet.cli.shell import FAILED, say, say_json, warn
 from fleet.cluster.client import Cluster
@@ -269,18 +270,12 @@ def preview(deployment: Deployment, *, as_json: bool) -> None:
 
 def destroy(deployment: Deployment, *, confirmed: bool, as_json: bool) -> None:
     """Delete what is not retained, after a question that names it."""
-    name = deployment.place.name
     with _ending_kindly():
         existing = deployment.existing_cluster()
         with deployment.stack() as stack, deployment.held():
             before = _look(deployment, stack, existing)
-            live = before.live or {}
-            stays = retained(live)
-            question = (
-                f"Delete {len(live) - len(stays)} objects of {name}, among them the runtimes of its"
-                f" users? {len(stays)} namespaces and claims are retained."
-            )
-            if not confirmed and not asked(question):
+            end = ending_of(deployment, stack, before)
+            if not confirmed and not asked(end.question):
                 warn("destroy: not confirmed: nothing was deleted: give --yes")
                 raise SystemExit(FAILED)
             shares = tuple(replace(share, gone=True) for share in before.shares)
@@ -289,22 +284,12 @@ def destroy(deployment: Deployment, *, confirmed: bool, as_json: bool) -> None:
                 going = replace(before, shares=shares)
                 ran = parts.down(going, conditions, _watches(deployment, progress))
     if as_json:
-        goes = [str(key) for key in live if str(key) not in stays]
-        told = {"environment": name, "deleted": goes, "retained": stays}
-        say_json({**told, "failures": [str(failure) for failure in ran.failures]})
+        say_json({**end.as_json(), "failures": [str(failure) for failure in ran.failures]})
     if ran.failed:
         _fail(ran.failures, ran.outcome.error)
     if not as_json:
-        _tell_destroyed(name, stays)
-
-
-def _tell_destroyed(name: str, stays: Sequence[str]) -> None:
-    say(f"{name}: destroyed; retained, with everybody's work:")
-    for item in stays[:_LISTED]:
-        say(f"  {item}")
-    if len(stays) > _LISTED:
-        say(f"  … and {len(stays) - _LISTED} more")
-    say("`fleet up` finds it again; list ids under `purge:` to delete a user's data for good")
+        for line in end.lines():
+            say(line)
 
 
 def refresh(deployment: Deployment) -> None:

@@ -1,4 +1,4 @@
-"""Commands on runtimes that exist: status, open, password, logs, restart, purge-data."""
+"""Commands on runtimes that exist: status, open, password, logs, restart, rescue, purge-data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli.options import Context, Json, Stack, User
+from fleet.cli.options import Context, Image, Json, Stack, User
 from fleet.cli.progress import reporting
 from fleet.cli.shell import (
     cluster_of,
@@ -21,9 +21,11 @@ from fleet.cli.shell import (
     unsealed,
     warn,
 )
+from fleet.cluster.client import Cluster
 from fleet.cluster.logs import LogRequest
 from fleet.cluster.logs import logs as read_logs
 from fleet.cluster.purge import purge_user
+from fleet.cluster.rescue import CONTAINER, rescue_manifest, rescue_pod
 from fleet.cluster.runtimes import (
     chat_folder,
     find_user,
@@ -32,14 +34,18 @@ from fleet.cluster.runtimes import (
     restart,
 )
 from fleet.cluster.states import states
+from fleet.cluster.untrusted import one_line
 from fleet.errors import InputError, Problem
 from fleet.images.tags import resolve_image
 from fleet.names import SEED_KEY
 from fleet.plan.environment import UserPlan, make_plan
 from fleet.plan.passwords import user_password
+from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.project_file import locate, read_yaml
 from fleet.stackfile.reading import Environment
 from fleet.values.secrecy import missing_seed
+
+_LONGEST_LINE = 4096
 
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the runtime.", min=1)]
 
@@ -51,12 +57,23 @@ def register(app: typer.Typer) -> None:
     app.command("password")(password)
     app.command("logs")(logs)
     app.command("restart")(restart_runtime)
+    app.command("rescue")(rescue)
     app.command("purge-data", hidden=True)(purge_data)
 
 
 def _one(stack: str, user: str) -> tuple[UserPlan, Environment]:
     environment = read_environment(stack)
     return find_user(make_plan(environment), user), environment
+
+
+def _cluster(stack: str, environment: Environment, context: str | None) -> Cluster:
+    """Return the cluster, which must answer; one that the stack made by the stack's own output."""
+    if context is not None or isinstance(environment.config.cluster, ExistingCluster):
+        return cluster_of(environment, context)
+    # The engine's library takes half a second to import.
+    from fleet.cli.deployment import Deployment  # noqa: PLC0415
+
+    return Deployment.of(stack).cluster()
 
 
 def status(
@@ -68,7 +85,7 @@ def status(
     """Show every user: state, phase, restarts, image, volume use, URL."""
     with reported():
         environment = read_environment(stack)
-        cluster = cluster_of(environment, context)
+        cluster = _cluster(stack, environment, context)
         rows = states(cluster, make_plan(environment), volumes=volumes)
         if as_json:
             say_json({"users": [row.as_json() for row in rows]})
@@ -96,6 +113,7 @@ def open_workspace(
     stack: Stack = "dev",
     context: Context = None,
     browser: Annotated[bool, typer.Option(help="Open the link in a browser.")] = True,
+    as_json: Json = False,
 ) -> None:
     """Make a chat in a scene, print its link, open it."""
     with reported():
@@ -103,7 +121,10 @@ def open_workspace(
         # A suspended user is told at once, whatever the cluster does.
         need_active(found)
         chat_folder(found, scene)
-        link = open_session(cluster_of(environment, context), found, scene)
+        link = open_session(_cluster(stack, environment, context), found, scene)
+        if as_json:
+            say_json({"user": found.id, "url": link})
+            return
         say(link)
         warn(f"user name {found.id}, password: fleet password {found.id} -s {stack}")
         if browser and interactive():
@@ -144,21 +165,63 @@ def logs(
         found, environment = _one(stack, user)
         need_active(found)
         wanted = LogRequest(follow=follow, previous=previous, tail=tail if tail >= 0 else None)
-        for line in read_logs(cluster_of(environment, context), found, wanted):
+        for line in read_logs(_cluster(stack, environment, context), found, wanted):
             say(line, now=follow)
 
 
 def restart_runtime(
-    user: User, stack: Stack = "dev", context: Context = None, timeout: Timeout = 180
+    user: User,
+    stack: Stack = "dev",
+    context: Context = None,
+    timeout: Timeout = 180,
+    as_json: Json = False,
 ) -> None:
     """Restart a runtime and wait until it is ready; chats and files stay."""
     with reported():
         found, environment = _one(stack, user)
         need_active(found)
-        cluster = cluster_of(environment, context)
+        cluster = _cluster(stack, environment, context)
         with reporting() as report:
             restart(cluster, found, timeout, report)
+        if as_json:
+            say_json({"user": user, "restarted": True})
+            return
         say(f"{user}: restarted, ready")
+
+
+def rescue(
+    user: User,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="-- COMMAND", help="Run this, open no shell.")
+    ] = None,
+    stack: Stack = "dev",
+    context: Context = None,
+    image: Image = None,
+    timeout: Timeout = 180,
+) -> None:
+    """Stop a user's runtime and open a shell on their volume; started again when it ends."""
+    with reported():
+        found, environment = _one(stack, user)
+        reference = image or resolve_image(environment.config, environment.folder)
+        secret = make_plan(environment).pull_secret
+        cluster = _cluster(stack, environment, context)
+        pod = rescue_manifest(found, reference, secret)
+        with rescue_pod(cluster, found, pod, timeout, warn) as name:
+            code = _in_rescue(cluster, found, name, command)
+        raise SystemExit(code)
+
+
+def _in_rescue(cluster: Cluster, user: UserPlan, pod: str, command: list[str] | None) -> int:
+    """Run a command in the rescue pod, or a shell on the operator's terminal."""
+    if not command:
+        warn(f"{user.id}: /app and /data are theirs; leave with exit or Ctrl-D")
+        return cluster.terminal(user.namespace, pod, CONTAINER, ["/bin/bash", "--noprofile"])
+    done = cluster.exec(user.namespace, pod, CONTAINER, command)
+    for line in done.out.splitlines():
+        say(one_line(line, _LONGEST_LINE))
+    for line in done.err.splitlines():
+        warn(one_line(line, _LONGEST_LINE))
+    return done.code
 
 
 def purge_data(
@@ -174,7 +237,7 @@ def purge_data(
             rule = "the id must stand under `purge:` and be typed twice"
             raise InputError([Problem("purge", user, rule, f"add it, give --confirm {user}")])
         image = resolve_image(environment.config, environment.folder)
-        cluster = cluster_of(environment, context)
+        cluster = _cluster(stack, environment, context)
         secret = make_plan(environment).pull_secret
         done = purge_user(cluster, environment.name, user, image, secret)
         say(f"{user}: deleted {', '.join(done)}" if done else f"{user}: nothing left to delete")

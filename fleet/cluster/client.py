@@ -228,6 +228,12 @@ class Cluster:
             self._connection, namespace, pod, container, command, stdin=given, timeout=timeout
         )
 
+    def terminal(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> int:
+        """Run a command on the operator's terminal and return its exit code."""
+        from fleet.cluster.terminal import attach  # noqa: PLC0415
+
+        return attach(self._connection, namespace, pod, container, command)
+
     def logs(
         self,
         namespace: str,

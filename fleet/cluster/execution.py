@@ -22,7 +22,7 @@ from fleet.cluster.kinds import KINDS
 from fleet.cluster.untrusted import one_line
 from fleet.errors import ClusterError
 
-_STDIN, _STDOUT, _STDERR, _ERROR, _CLOSE = 0, 1, 2, 3, 255
+STDIN, STDOUT, _STDERR, _ERROR, RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
 # Only version 5 can say that standard input ended; clusters before 1.30 know version 4 only.
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _CHUNK = 32 * 1024
@@ -39,14 +39,17 @@ class Execution:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Heard:
+class Heard:
+    """What came over the channels so far; `end` is the status of a command that is done."""
+
     out: bytearray = field(default_factory=bytearray)
     err: bytearray = field(default_factory=bytearray)
     end: bytes | None = None
 
     def take(self, frame: bytes) -> None:
+        """Keep a frame: its channel, then its data."""
         channel, data = frame[0], frame[1:]
-        if channel == _STDOUT:
+        if channel == STDOUT:
             self.out += data
         elif channel == _STDERR:
             self.err += data
@@ -69,19 +72,18 @@ def execute(
     query = [("container", container), ("stdout", "true"), ("stderr", "true")]
     query += [("stdin", "true")] if stdin is not None else []
     query += [("command", word) for word in command]
-    path = KINDS["pods"].path(namespace, pod) + "/exec"
-    socket = _open(connection, connection.url(path, query))
+    socket = open_exec(connection, namespace, pod, query)
     late = ClusterError(f"pod {namespace}/{pod}: {command[0]}: not done in {timeout:g} s")
     try:
         if stdin is not None:
             _send(socket, stdin, f"pod {namespace}/{pod}")
-        heard = _Heard()
+        heard = Heard()
         while heard.end is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise late
             socket.settimeout(left)
-            kind, data = _receive(socket)
+            kind, data = receive(socket)
             if kind == websocket.ABNF.OPCODE_CLOSE:
                 break
             if data:
@@ -90,7 +92,7 @@ def execute(
                 raise ClusterError(
                     f"pod {namespace}/{pod}: {command[0]}: printed more than {_MOST >> 20} MiB"
                 )
-        return _ended(heard, f"pod {namespace}/{pod}: {command[0]}")
+        return ended(heard, f"pod {namespace}/{pod}: {command[0]}")
     except websocket.WebSocketTimeoutException:
         raise late from None
     except (websocket.WebSocketException, OSError) as error:
@@ -100,7 +102,11 @@ def execute(
         socket.shutdown()
 
 
-def _open(connection: Connection, url: str) -> websocket.WebSocket:
+def open_exec(
+    connection: Connection, namespace: str, pod: str, query: Sequence[tuple[str, str]]
+) -> websocket.WebSocket:
+    """Return the channels of an exec in a pod; raise ClusterError when it is refused."""
+    url = connection.url(KINDS["pods"].path(namespace, pod) + "/exec", list(query))
     settings = connection.configuration
     options: dict[str, Any] = {}
     if settings.proxy:
@@ -141,17 +147,19 @@ def _send(socket: websocket.WebSocket, stdin: bytes, where: str) -> None:
     if socket.getsubprotocol() != _PROTOCOLS[0]:
         raise ClusterError(f"{where}: exec with input: needs Kubernetes 1.30 or newer")
     for start in range(0, len(stdin), _CHUNK):
-        socket.send_binary(bytes([_STDIN]) + stdin[start : start + _CHUNK])
-    socket.send_binary(bytes([_CLOSE, _STDIN]))
+        socket.send_binary(bytes([STDIN]) + stdin[start : start + _CHUNK])
+    socket.send_binary(bytes([_CLOSE, STDIN]))
 
 
-def _receive(socket: websocket.WebSocket) -> tuple[int, bytes]:
+def receive(socket: websocket.WebSocket) -> tuple[int, bytes]:
+    """Return the next frame: its kind and its data."""
     # The package's own annotation is too wide to be of use.
     kind, frame = cast("Any", socket).recv_data_frame()
     return cast("int", kind), cast("bytes", frame.data)
 
 
-def _ended(heard: _Heard, what: str) -> Execution:
+def ended(heard: Heard, what: str) -> Execution:
+    """Return how a command ended; raise ClusterError when it was not run to its end."""
     if heard.end is None:
         raise ClusterError(f"{what}: the connection was cut before it ended")
     try:

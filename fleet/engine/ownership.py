@@ -44,6 +44,24 @@ def refuse_foreign(
     for pool in plan.pools:
         if Key("Namespace", "", pool.namespace) not in live:
             _refuse_unlabelled(cluster, pool.namespace)
+    if identity is not None and not live:
+        _refuse_renamed(cluster, plan.environment, identity)
+
+
+def _refuse_renamed(cluster: Cluster, environment: str, identity: str) -> None:
+    """Refuse a new environment whose seed is another one's: renamed, or its file copied.
+
+    Names of objects and passwords hang on the environment's name: everybody would start empty.
+    """
+    for namespace in cluster.list("namespaces", labels={LABEL_ENVIRONMENT: ""}):
+        former = labels_of(namespace).get(LABEL_ENVIRONMENT)
+        if former != environment and notes_of(namespace).get(IDENTITY) == identity:
+            raise ClusterError(
+                f"namespace {shown(namespace['metadata']['name'])}: it has the seed of this stack"
+                f" file, and belongs to environment {shown(former)}: everybody would start empty"
+                f" in {environment}. Renamed: give the stack and its file the old name again."
+                f" Copied: take passwordSeed out of this file, `fleet up` makes another one"
+            )
 
 
 def _refuse_unlabelled(cluster: Cluster, name: str) -> None:

@@ -41,6 +41,11 @@ class Conditions(Protocol):
         """Return what stands for everything that a stack is to declare; empty: always run."""
         ...
 
+    @property
+    def existing(self) -> Cluster | None:
+        """The cluster, where the environment does not make it."""
+        ...
+
     def cluster(self) -> Cluster | None:
         """Return the cluster, once there is one."""
         ...
@@ -172,7 +177,8 @@ def down(before: Before, conditions: Conditions, watches: Watches) -> Ran:
     ran = side_by_side(pools, lambda share: _take_away(share, conditions, watch(share)))
     if not ran.failed:
         listen = watches([first])(first)
-        ran.add(_ran(first, listen, deploy.destroy(first, conditions.cluster(), listen)))
+        # In a cluster that goes too, nothing is left to look for.
+        ran.add(_ran(first, listen, deploy.destroy(first, conditions.existing, listen)))
     return ran
 
 

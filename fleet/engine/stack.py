@@ -7,6 +7,7 @@ Leaves out: the order of a deployment (`deploy`).
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from pulumi.automation._stack import StackInitMode
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 from pulumi.automation.events import EngineEvent
 
+from fleet.alicloud.cloud_assistant import PYTHON
 from fleet.cluster.untrusted import one_line
 from fleet.engine.command import EngineCommand
 from fleet.engine.locks import clear_dead_locks, told_refusal
@@ -363,7 +365,8 @@ def engine_stack(
 
     `tell` takes lines that a person should read.
     """
-    variables = {**settings.variables, **engine.variables}
+    # Commands of the program's own run where the engine runs, which need not be the checkout.
+    variables = {**settings.variables, **engine.variables, PYTHON: sys.executable}
     command = EngineCommand(engine.program, partial(tell, _STOPPING), variables)
     with work_folder(place) as folder, pools_folder(place) as pools:
         yield EngineStack(

@@ -56,6 +56,8 @@ class State:
     """URNs of resources that a killed run may have made or not."""
     written: str = ""
     """When it was written, as the engine has it: another one for every run of anybody's."""
+    protected: tuple[str, ...] = ()
+    """Resources that the engine refuses to delete, by kind and name."""
 
     @property
     def empty(self) -> bool:
@@ -81,8 +83,14 @@ def read_state(deployment: Mapping[str, Any]) -> State:
         objects=objects,
         resources=sum(1 for item in resources if item["type"] != "pulumi:pulumi:Stack"),
         written=str(_mapping(deployment.get("manifest")).get("time", "")),
+        protected=tuple(_named(str(item["urn"])) for item in resources if item.get("protect")),
         pending=tuple(str(_mapping(item.get("resource")).get("urn", "")) for item in pending),
     )
+
+
+def _named(urn: str) -> str:
+    *_, kind, name = urn.split("::")
+    return f"{kind.rsplit(':', 1)[-1]} {name}"
 
 
 def _recorded(item: Mapping[str, Any]) -> Recorded | None:

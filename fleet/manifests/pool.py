@@ -21,9 +21,9 @@ from fleet.manifests.types import (
     Spec,
 )
 from fleet.names import IDENTITY, RETAIN, pool_labels, shared_volume_name
-from fleet.plan.environment import PoolPlan, ScenePlan
+from fleet.plan.environment import PoolPlan, SceneConfigMap
 from fleet.stackfile.config import MAX_USERS_A_POOL
-from fleet.stackfile.scene_files import config_map_key
+from fleet.stackfile.scene_names import config_map_key
 from fleet.stackfile.storage import SharedClaim
 
 SHARED_CLAIM = "workspaces"
@@ -43,7 +43,7 @@ def pool_objects(pool: PoolPlan, identity: Input | None = None) -> list[Manifest
         resource_quota(pool),
         limit_range(pool),
         managed_config_map(pool),
-        *(scene_config_map(pool, scene) for scene in pool.scenes if scene.config_map),
+        *(scene_config_map(pool, part) for scene in pool.scenes for part in scene.config_maps),
         *network_policies(pool),
         *agent_control(pool),
     ]
@@ -149,14 +149,14 @@ def managed_config_map(pool: PoolPlan) -> ConfigMap:
     }
 
 
-def scene_config_map(pool: PoolPlan, scene: ScenePlan) -> ConfigMap:
-    """Return a scene's files, named by their content."""
+def scene_config_map(pool: PoolPlan, part: SceneConfigMap) -> ConfigMap:
+    """Return files of a scene, named by their content."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(pool, scene.config_map or scene.id),
+        "metadata": _metadata(pool, part.name),
         "immutable": True,
-        "data": {config_map_key(path): text for path, text in scene.files},
+        "data": {config_map_key(path): text for path, text in part.files},
     }
 
 

@@ -11,10 +11,12 @@ from typing import Any
 from fleet.manifests.policies import RUNTIME_PORT
 from fleet.manifests.pool import MANAGED_CONFIG_FILE, SHARED_CLAIM
 from fleet.manifests.types import (
+    ConfigMapVolume,
     Container,
     Deployment,
     EnvVar,
     Input,
+    KeyToPath,
     Probe,
     Resources,
     Volume,
@@ -31,11 +33,13 @@ from fleet.names import (
     user_labels,
     user_selector,
 )
-from fleet.plan.environment import ScenePlan, UserPlan
+from fleet.plan.environment import SceneConfigMap, ScenePlan, UserPlan
 from fleet.plan.opencode import API_KEY_VARIABLE
-from fleet.stackfile.scene_files import config_map_key
+from fleet.stackfile.scene_names import config_map_key
 
 RUNTIME_UID = 10001
+_RUNS = 0o755
+_SHARED: Volume = {"name": "shared", "persistentVolumeClaim": {"claimName": SHARED_CLAIM}}
 HOME = "/home/opencode"
 _CONTAINER_SECURITY: dict[str, Any] = {
     "allowPrivilegeEscalation": False,
@@ -195,17 +199,29 @@ def _resources(user: UserPlan) -> Resources:
     }
 
 
-def _mounts(user: UserPlan) -> list[VolumeMount]:
+def runtime_volumes(user: UserPlan) -> tuple[list[VolumeMount], list[Volume]]:
+    """Return what a pod mounts of a user's own data, and where it comes from."""
     app: VolumeMount = {"name": "user", "mountPath": "/app", "subPath": "app"}
+    volumes: list[Volume] = [
+        {"name": "user", "persistentVolumeClaim": {"claimName": user.name}},
+        {"name": "home", "emptyDir": {}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
     if user.app_on_shared_claim:
         app = {"name": "shared", "mountPath": "/app", "subPath": user.id}
+        volumes.append(_SHARED)
     mounts: list[VolumeMount] = [
         app,
         {"name": "user", "mountPath": "/data", "subPath": "data"},
         {"name": "home", "mountPath": HOME},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
-        {"name": "managed-config", "mountPath": "/etc/opencode", "readOnly": True},
     ]
+    return mounts, volumes
+
+
+def _mounts(user: UserPlan) -> list[VolumeMount]:
+    mounts, _ = runtime_volumes(user)
+    mounts.append({"name": "managed-config", "mountPath": "/etc/opencode", "readOnly": True})
     for scene in user.scenes:
         for file in ("AGENTS.md", ".opencode"):
             mounts.append(_scene_mount(scene, file))
@@ -223,29 +239,36 @@ def _scene_mount(scene: ScenePlan, file: str) -> VolumeMount:
 
 
 def _volumes(user: UserPlan) -> list[Volume]:
-    volumes: list[Volume] = [
-        {"name": "user", "persistentVolumeClaim": {"claimName": user.name}},
-        {"name": "home", "emptyDir": {}},
-        {"name": "tmp", "emptyDir": {}},
-        {
-            "name": "managed-config",
-            "configMap": {
-                "name": user.managed_config,
-                "items": [{"key": MANAGED_CONFIG_FILE, "path": MANAGED_CONFIG_FILE}],
-            },
+    _, volumes = runtime_volumes(user)
+    managed: Volume = {
+        "name": "managed-config",
+        "configMap": {
+            "name": user.managed_config,
+            "items": [{"key": MANAGED_CONFIG_FILE, "path": MANAGED_CONFIG_FILE}],
         },
-    ]
-    if user.app_on_shared_claim or any(scene.nas_path for scene in user.scenes):
-        volumes.append({"name": "shared", "persistentVolumeClaim": {"claimName": SHARED_CLAIM}})
-    volumes.extend(
-        {
-            "name": f"scene-{scene.id}",
-            "configMap": {
-                "name": scene.config_map,
-                "items": [{"key": config_map_key(path), "path": path} for path, _ in scene.files],
-            },
-        }
-        for scene in user.scenes
-        if scene.config_map is not None
-    )
+    }
+    volumes.insert(3, managed)
+    if any(scene.nas_path for scene in user.scenes) and _SHARED not in volumes:
+        volumes.append(_SHARED)
+    volumes.extend(_scene_volume(scene) for scene in user.scenes if scene.config_maps)
     return volumes
+
+
+def _scene_volume(scene: ScenePlan) -> Volume:
+    name = f"scene-{scene.id}"
+    first, *more = (_scene_source(part) for part in scene.config_maps)
+    if not more:
+        return {"name": name, "configMap": first}
+    return {"name": name, "projected": {"sources": [{"configMap": it} for it in (first, *more)]}}
+
+
+def _scene_source(part: SceneConfigMap) -> ConfigMapVolume:
+    return {
+        "name": part.name,
+        "items": [_item(path, runs=path in part.executable) for path, _ in part.files],
+    }
+
+
+def _item(path: str, *, runs: bool) -> KeyToPath:
+    item: KeyToPath = {"key": config_map_key(path), "path": path}
+    return {**item, "mode": _RUNS} if runs else item

@@ -70,6 +70,7 @@ class KeyToPath(TypedDict):
 
     key: str
     path: str
+    mode: NotRequired[int]
 
 
 class ConfigMapVolume(TypedDict):
@@ -84,6 +85,7 @@ class Volume(TypedDict):
 
     name: str
     configMap: NotRequired[ConfigMapVolume]
+    projected: NotRequired[dict[str, Any]]
     emptyDir: NotRequired[dict[str, str]]
     persistentVolumeClaim: NotRequired[dict[str, str]]
 

@@ -33,13 +33,22 @@ from fleet.stackfile.storage import SharedClaim, StorageMode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SceneConfigMap:
+    """Files of a scene that one ConfigMap holds, named by their content."""
+
+    name: str
+    files: tuple[tuple[str, str], ...]
+    executable: frozenset[str]
+    """Paths of the files that can be run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ScenePlan:
-    """A scene as a pool mounts it: an immutable ConfigMap, or a folder on the shared claim."""
+    """A scene as a pool mounts it: immutable ConfigMaps, or a folder on the shared claim."""
 
     id: str
-    config_map: str | None
-    files: tuple[tuple[str, str], ...]
-    nas_path: str | None
+    config_maps: tuple[SceneConfigMap, ...] = ()
+    nas_path: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,13 +159,19 @@ def _pool(environment: Environment, name: str) -> PoolPlan:
 def _scene(environment: Environment, scene_id: str) -> ScenePlan:
     scene = environment.config.scenes[scene_id]
     if scene.nas_path is not None:
-        return ScenePlan(id=scene_id, config_map=None, files=(), nas_path=scene.nas_path)
+        return ScenePlan(id=scene_id, nas_path=scene.nas_path)
     content = environment.scenes[scene_id]
+    executable = frozenset(content.executable)
     return ScenePlan(
         id=scene_id,
-        config_map=content_name("scene", scene_id, content.digest),
-        files=content.files,
-        nas_path=None,
+        config_maps=tuple(
+            SceneConfigMap(
+                name=content_name("scene", scene_id, content.digest_of(part)),
+                files=part,
+                executable=executable,
+            )
+            for part in content.parts
+        ),
     )
 
 

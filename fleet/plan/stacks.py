@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 from fleet.errors import InputError, Problem
-from fleet.plan.environment import Plan, PoolPlan, UserPlan
+from fleet.plan.environment import Plan, PoolPlan, ScenePlan, UserPlan
 from fleet.stackfile.config import ExistingCluster, StackConfig, StacksPer, TlsMode
 from fleet.stackfile.image import Image, ImageMode
 
@@ -107,11 +107,14 @@ def _pool(pool: PoolPlan) -> tuple[object, ...]:
     own = [
         getattr(pool, item.name) for item in fields(pool) if item.name not in {"users", "scenes"}
     ]
-    scenes = [(scene.id, scene.config_map, scene.nas_path) for scene in pool.scenes]
-    return (*own, scenes, [_user(user) for user in pool.users])
+    return (*own, list(map(_scene, pool.scenes)), [_user(user) for user in pool.users])
 
 
 def _user(user: UserPlan) -> tuple[object, ...]:
     own = [getattr(user, item.name) for item in fields(user) if item.name != "scenes"]
-    # The name of a scene's object stands for its content.
-    return (*own, [(scene.id, scene.config_map, scene.nas_path) for scene in user.scenes])
+    return (*own, list(map(_scene, user.scenes)))
+
+
+def _scene(scene: ScenePlan) -> tuple[object, ...]:
+    # The names of a scene's objects stand for its content.
+    return (scene.id, scene.nas_path, *(part.name for part in scene.config_maps))

@@ -64,19 +64,20 @@ class Environment:
     """Top-level keys that hold a secret; their values are nowhere in here."""
 
 
-def load(stack: str, folder: Path) -> Environment:
+def load(stack: str, folder: Path, file: Path | None = None) -> Environment:
     """Read the stack file of an environment, named as for `pulumi -s`, or by its path.
 
-    Raises InputError with every problem found. No passphrase is needed.
+    `file` is read in its place: an older or a drafted one. Raises InputError with every problem
+    found. No passphrase is needed.
     """
-    return read(written_in(stack, folder))
+    return read(written_in(stack, folder, file))
 
 
-def written_in(stack: str, folder: Path) -> Written:
+def written_in(stack: str, folder: Path, file: Path | None = None) -> Written:
     """Return what stands in the stack file of an environment; raise InputError."""
     path, name = locate(stack, folder)
     project = ProjectFolder.above(path.parent)
-    content = read_yaml(path)
+    content = read_yaml(file or path)
     if content.get("environment"):
         rule = "values of a Pulumi ESC environment are known to `pulumi` alone"
         change = "write them into this file, or deploy with `pulumi up`"

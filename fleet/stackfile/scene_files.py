@@ -1,35 +1,35 @@
 """Scene folders: read them, and refuse what a runtime could not use.
 
-Owns: what a scene folder may hold, its limit, its content hash. Leaves out: mounting (`manifests`).
+Owns: what a scene folder may hold, its limit, its content hash, its parts. Leaves out: names
+(`scene_names`), what stands in the files (`scene_content`), mounting (`manifests`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from fleet.errors import Problem, shown
-from fleet.stackfile.yaml_text import YamlError, parse_yaml
+from fleet.stackfile.scene_content import CONFIG, content_problems
+from fleet.stackfile.scene_names import KEY_MAX, TOO_LONG, composed, config_map_key, name_rule
 
 # etcd's request limit makes Kubernetes refuse a ConfigMap whose keys and values pass 1 MiB
 # (k8s.io/api core/v1 MaxSecretSize); some room is left for our own keys.
-MAX_SCENE_BYTES = 1_000_000
+MAX_PART_BYTES = 1_000_000
+# Every user's pod mounts every part, and lists every file.
+MAX_SCENE_BYTES = 4 * MAX_PART_BYTES
 MAX_SCENE_FILES = 500
 GITIGNORE = ".opencode/.gitignore"
-# k8s.io/apimachinery validation: IsConfigMapKey.
-_KEY_MAX = 253
-_TOO_LONG = f"a path in a scene has at most {_KEY_MAX} characters (/ counts twice)"
-_CONFIG = ".opencode/opencode.json"
 
-_FILE_NAME = re.compile(r"[A-Za-z0-9.-][A-Za-z0-9._-]*")
 _FOLDERS = ("agents", "skills", "tools")
 _FORBIDDEN = "a scene holds AGENTS.md and .opencode/ with opencode.json, agents/, skills/, tools/"
+
+ScenePart = tuple[tuple[str, str], ...]
+"""Files of a scene, (relative path, text), that one ConfigMap holds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,11 +37,37 @@ class SceneFiles:
     """The content of a scene folder: (relative path, text) pairs, sorted by path."""
 
     files: tuple[tuple[str, str], ...]
+    executable: tuple[str, ...] = ()
+    """Paths of those that can be run, sorted."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 over names and contents, in hex; file times and folder order do not count."""
-        return hashlib.sha256(json.dumps(self.files).encode()).hexdigest()
+        """SHA-256 over names, contents and what can be run, in hex; file times do not count."""
+        return self.digest_of(self.files)
+
+    def digest_of(self, part: ScenePart) -> str:
+        """Return the same of some of the files."""
+        paths = {path for path, _ in part}
+        run = [path for path in self.executable if path in paths]
+        # Where a key is no longer what it was before names were escaped, so is the hash: what
+        # stands under a name can never change.
+        escaped = any(config_map_key(path) != path.replace("/", "__") for path in paths)
+        said: object = [part, run, escaped] if run or escaped else part
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+    @property
+    def parts(self) -> tuple[ScenePart, ...]:
+        """The files as ConfigMaps can hold them, one where they fit."""
+        parts: list[list[tuple[str, str]]] = [[]]
+        room = MAX_PART_BYTES
+        for path, text in self.files:
+            size = len(config_map_key(path)) + len(text.encode())
+            if size > room and parts[-1]:
+                parts.append([])
+                room = MAX_PART_BYTES
+            parts[-1].append((path, text))
+            room -= size
+        return tuple(tuple(part) for part in parts)
 
 
 def read_scene(key: str, root: Path, path: str) -> tuple[SceneFiles, list[Problem]]:
@@ -60,13 +86,16 @@ def read_scene(key: str, root: Path, path: str) -> tuple[SceneFiles, list[Proble
             rule = "a scene folder stands below the stack file's, links followed"
             reading.problem(path, rule, "copy it there")
         else:
-            reading.read_folder(folder, "")
+            reading.whole = reading.read_folder(folder, "")
     except OSError as error:
         reading.problem(path, f"cannot be read ({error.strerror})", "mend its name or permissions")
-    if not reading.problems:
-        reading.problems.extend(_missing(key, path, {name for name, _ in reading.files}))
-        reading.problems.extend(_content(key, reading.files))
-    scene = SceneFiles(files=tuple(sorted([*reading.files, (GITIGNORE, "*\n")])))
+    if reading.whole:
+        reading.problems.extend(_missing(key, path, reading.seen))
+        reading.problems.extend(content_problems(key, reading.files))
+    scene = SceneFiles(
+        files=tuple(sorted([*reading.files, (GITIGNORE, "*\n")])),
+        executable=tuple(sorted(reading.executable)),
+    )
     return scene, reading.problems
 
 
@@ -75,7 +104,12 @@ class _Reading:
 
     def __init__(self, key: str) -> None:
         self.files: list[tuple[str, str]] = []
+        self.executable: list[str] = []
         self.problems: list[Problem] = []
+        self.seen: set[str] = set()
+        """Everything that is there, readable or not."""
+        self.whole = False
+        """Whether the walk came to its end."""
         self._key = key
         self._entries = 0
         self._bytes = 0
@@ -86,13 +120,14 @@ class _Reading:
     def read_folder(self, folder: Path, inside: str) -> bool:
         """Read what `folder` holds; return False when the limit is passed."""
         for path in sorted(folder.iterdir()):
-            name = f"{inside}{path.name}"
+            name = f"{inside}{composed(path.name)}"
+            self.seen.add(name)
             mode = path.lstat()
             if stat.S_ISDIR(mode.st_mode):
                 if not _folder_allowed(name):
                     self.problem(name, _FORBIDDEN, "remove this folder")
-                elif len(config_map_key(name)) > _KEY_MAX:
-                    self.problem(name, _TOO_LONG, "use shorter names or fewer folders")
+                elif len(_key(name)) > KEY_MAX:
+                    self.problem(name, TOO_LONG, "use shorter names or fewer folders")
                 elif not self.read_folder(path, f"{name}/"):
                     return False
                 continue
@@ -102,11 +137,11 @@ class _Reading:
                 rule = f"a scene has at most {MAX_SCENE_FILES} files and {MAX_SCENE_BYTES} bytes"
                 self.problem(name, rule, "remove files, or use nasPath")
                 return False
-            self._read_file(path, name, regular=stat.S_ISREG(mode.st_mode))
+            self._read_file(path, name, mode.st_mode)
         return True
 
-    def _read_file(self, path: Path, name: str, *, regular: bool) -> None:
-        broken = _name_rule(name, regular=regular)
+    def _read_file(self, path: Path, name: str, mode: int) -> None:
+        broken = _file_rule(name, regular=stat.S_ISREG(mode))
         if broken is not None:
             self.problem(name, *broken)
             return
@@ -120,12 +155,25 @@ class _Reading:
         if "\0" in text:
             self.problem(name, "scene files are UTF-8 text", "save it as UTF-8, or use nasPath")
         else:
-            self.files.append((name, text))
+            self._keep(name, text, mode)
+
+    def _keep(self, name: str, text: str, mode: int) -> None:
+        if len(_key(name)) + len(text.encode()) > MAX_PART_BYTES:
+            rule = f"one file of a scene has at most {MAX_PART_BYTES} bytes"
+            self.problem(name, rule, "split it, or use nasPath")
+        elif name in dict(self.files):
+            rule = "another file has the same name, its accents written in another way"
+            self.problem(name, rule, "rename one of them")
+        self.files.append((name, text))
+        # A checkout can lose the mode, and some give it to every file: a script says what runs it.
+        runs = mode & stat.S_IXUSR and not name.endswith((".md", ".json"))
+        if runs or text.startswith("#!"):
+            self.executable.append(name)
 
 
-def config_map_key(path: str) -> str:
-    """Return the ConfigMap key of a scene file: keys have no slash, file names no `__`."""
-    return path.replace("/", "__")
+def _key(name: str) -> str:
+    """Return a key also for a name that is no text, which is told by its own rule."""
+    return config_map_key(name.encode("utf-8", "replace").decode())
 
 
 def _problem(key: str, name: str, rule: str, change: str) -> Problem:
@@ -137,67 +185,23 @@ def _folder_allowed(name: str) -> bool:
     return parts[0] == ".opencode" and (len(parts) == 1 or parts[1] in _FOLDERS)
 
 
-def _name_rule(name: str, *, regular: bool) -> tuple[str, str] | None:
+def _file_rule(name: str, *, regular: bool) -> tuple[str, str] | None:
     """Return (rule, what to change) when a file may not stand where it does."""
     parts = name.split("/")
-    in_place = name in ("AGENTS.md", _CONFIG) or (
+    in_place = name in ("AGENTS.md", CONFIG) or (
         len(parts) > 2 and parts[0] == ".opencode" and parts[1] in _FOLDERS  # noqa: PLR2004
     )
     if not in_place:
         return _FORBIDDEN, "remove this file"
     if not regular:
         return "a scene holds plain files only", "replace it by a copy"
-    if not all(_FILE_NAME.fullmatch(part) and "__" not in part for part in parts):
-        return "file names have A-Z a-z 0-9 . - and, not first, single _", "rename it"
-    if len(config_map_key(name)) > _KEY_MAX:
-        return _TOO_LONG, "use shorter names or fewer folders"
-    return None
+    broken = name_rule(name)
+    if broken is None and len(_key(name)) > KEY_MAX:
+        return TOO_LONG, "use shorter names or fewer folders"
+    return broken
 
 
 def _missing(key: str, folder: str, names: set[str]) -> Iterator[Problem]:
-    for needed in ("AGENTS.md", _CONFIG):
+    for needed in ("AGENTS.md", CONFIG):
         if needed not in names:
             yield _problem(key, folder, f"a scene has {needed}", "add the file")
-
-
-def _content(key: str, files: list[tuple[str, str]]) -> Iterator[Problem]:
-    for name, text in files:
-        if name == _CONFIG:
-            rule = _json_rule(text)
-            if rule:
-                yield _problem(key, name, rule, "write {…} without comments or a last comma")
-        elif name.startswith(".opencode/agents/") or name.endswith("/SKILL.md"):
-            rule = _front_matter_rule(text, skill=name.endswith("/SKILL.md"))
-            if rule:
-                yield _problem(key, name, rule, "begin the file with ---, description: …, ---")
-
-
-def _json_rule(text: str) -> str | None:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        return f"not JSON, from line {error.lineno} on"
-    except (ValueError, RecursionError):
-        return "not JSON that is read here (huge numbers, endless nesting)"
-    return None if isinstance(value, dict) else "opencode.json is a JSON object"
-
-
-def _front_matter_rule(text: str, *, skill: bool) -> str | None:
-    """Return what is wrong with a file's YAML front matter, which OpenCode skips silently."""
-    match = re.match(r"---\r?\n(.*?)\r?\n---(\r?\n|$)", text, re.DOTALL)
-    if match is None:
-        return "no YAML front matter"
-    try:
-        # The empty line stands for the `---` above, so that line numbers are those of the file.
-        value = parse_yaml(f"\n{match[1]}")
-    except YamlError as error:
-        return f"its front matter: {error.rule}"
-    if not isinstance(value, dict):
-        return "its front matter is not a YAML mapping"
-    given = cast("dict[str, object]", value)
-    for word in ("name", "description") if skill else ("description",):
-        if word not in given:
-            return f"its front matter lacks {word}"
-        if not isinstance(given[word], str) or not str(given[word]).strip():
-            return f"its front matter's {word} is no text"
-    return None

@@ -38,7 +38,7 @@ def seal_into(stack: str, folder: Path, key: str, value: str, passphrase: str) -
     if salt is None:
         text = text.rstrip("\n") + f"\nencryptionsalt: {seal.salt_line}\n"
     changed = _with_key(text, key, seal.close(value))
-    _replace(path, changed)
+    replace_file(path, changed)
     return path
 
 
@@ -73,7 +73,7 @@ def _with_key(text: str, key: str, sealed: str) -> str:
     return changed
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
     """Write a file whole or not at all: a full disk leaves the old one."""
     draft = path.with_name(f".{path.name}.new")
     draft.write_text(text, encoding="utf-8")

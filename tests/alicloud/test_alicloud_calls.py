@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from fleet.alicloud.api import Ecs, RefusedError
-from fleet.alicloud.cloud_assistant import ScriptError, ScriptRun, answer_of
+from fleet.alicloud.cloud_assistant import CALL_LIMIT, ScriptError, ScriptRun, answer_of, parts
 from fleet.alicloud.credentials import sdk_credentials
 from tests.support.fakes.ecs_api import KEY_ID, KEY_SECRET, Handler, Reply, answering, ecs_api
+from tests.support.machine import tool
 
 KEYS = {"ALICLOUD_ACCESS_KEY": KEY_ID, "ALICLOUD_SECRET_KEY": KEY_SECRET}
 MACHINE = "i-t4n0abcd1234efgh"
@@ -215,3 +216,36 @@ def _program(endpoint: str, variables: Mapping[str, str]) -> subprocess.Complete
         text=True,
         check=False,
     )
+
+
+def test_a_long_script_is_sent_in_parts_that_run_as_one(tmp_path: Path) -> None:
+    script = f"#!/bin/bash\nprintf %s {'x' * 40000} | wc -c\nexit 7\n"
+    command = base64.b64encode(script.encode()).decode()
+    sent = parts(command)
+
+    assert len(sent) > 3
+    assert all(len(part) <= CALL_LIMIT for part in sent)
+    # The machine's own folder is this test's.
+    texts = [base64.b64decode(part).decode().replace("/run/", f"{tmp_path}/") for part in sent]
+    done = [
+        subprocess.run([tool("bash"), "-c", text], capture_output=True, text=True, check=False)
+        # A part may arrive twice.
+        for text in (texts[0], *texts)
+    ]
+    assert [result.returncode for result in done[:-1]] == [0] * (len(sent))
+    assert done[-1].stdout == "40000\n"
+    assert done[-1].returncode == 7
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_script_that_fits_is_sent_as_it_is() -> None:
+    assert parts("Zg==") == ["Zg=="]
+
+
+def test_a_part_that_fails_ends_the_run() -> None:
+    handler, seen = _api(_ended("Failed", output="No space left on device"))
+    with ecs_api(handler) as endpoint:
+        run = replace(_run(endpoint), command="x" * (CALL_LIMIT + 1))
+        with pytest.raises(ScriptError, match="No space left on device"):
+            answer_of(run, _ecs(endpoint))
+    assert [call["Action"] for call in seen] == ["RunCommand", "DescribeInvocationResults"]

@@ -64,7 +64,6 @@ def test_the_bootstrap_makes_what_it_should(machine: FolderMachine) -> None:
     assert machine.path("/usr/local/bin/kubectl").readlink() == Path("k3s")
     manifests = machine.path(f"{DATA}/k3s/server/manifests")
     assert sorted(path.name for path in manifests.iterdir()) == [
-        "fleet-access.yaml",
         "fleet-storage-class.yaml",
         "fleet-traefik.yaml",
     ]
@@ -169,6 +168,10 @@ def test_a_cluster_that_does_not_get_ready_fails(tmp_path: Path) -> None:
 
 
 def _granted(machine: FolderMachine, subject: str) -> str:
+    k3s = machine.path("/usr/local/bin/k3s")
+    k3s.parent.mkdir(parents=True, exist_ok=True)
+    k3s.write_text(K3S)
+    k3s.chmod(0o755)
     tls = machine.path(f"{DATA}/k3s/server/tls")
     authority(tls, "client-ca")
     authority(tls, "server-ca")
@@ -206,7 +209,53 @@ def test_a_request_cannot_ask_for_another_name(machine: FolderMachine, tmp_path:
     show = [tool("openssl"), "x509", "-noout", "-subject", "-in", str(certificate)]
     subject = subprocess.run(show, capture_output=True, text=True, check=True).stdout
     assert "system:masters" not in subject
-    assert "O = opencode-fleet:admins, CN = opencode-fleet" in subject
+    assert "O = opencode-fleet:admins:1, CN = opencode-fleet" in subject
+
+
+def test_a_new_generation_of_access_ends_those_before_it(machine: FolderMachine) -> None:
+    machine.bind("opencode-fleet-admins")
+    _granted(machine, "/CN=opencode-fleet")
+    assert machine.bindings == {"opencode-fleet-admins-1"}
+
+    machine.write(bootstrap(access_generation=2))
+    _granted(machine, "/CN=opencode-fleet")
+
+    assert machine.bindings == {"opencode-fleet-admins-2"}
+
+
+def test_a_binding_that_was_deleted_stays_deleted(machine: FolderMachine) -> None:
+    _granted(machine, "/CN=opencode-fleet")
+    machine.bind()
+    machine.write(bootstrap(access_days=30))
+
+    assert machine.run("bootstrap.sh").returncode == 0
+    _granted(machine, "/CN=opencode-fleet")
+
+    assert machine.bindings == set()
+
+
+def _leaf(machine: FolderMachine, days: int) -> None:
+    folder = machine.path(f"{DATA}/k3s/server/tls")
+    authority(folder, "server-ca")
+    authority(folder, "serving-kube-apiserver", days=days)
+
+
+@pytest.mark.parametrize(("days", "restarts"), [(30, True), (300, False)])
+def test_certificates_that_run_out_restart_k3s_beforehand(
+    machine: FolderMachine, days: int, restarts: bool
+) -> None:
+    _leaf(machine, days)
+
+    result = machine.run("renew-certificates.sh")
+
+    assert result.returncode == 0, result.stderr
+    # The authority, of ten days, is nothing that a restart renews.
+    assert ("systemctl restart k3s.service" in machine.calls) is restarts
+
+
+def test_a_machine_without_certificates_yet_is_left_alone(machine: FolderMachine) -> None:
+    assert machine.run("renew-certificates.sh").returncode == 0
+    assert not machine.calls
 
 
 def test_no_private_key_is_in_the_answer(machine: FolderMachine) -> None:

@@ -177,3 +177,27 @@ def test_a_full_disk_under_standard_output_is_one_line(project: StackFolder) -> 
     assert done.returncode == 1
     assert done.stderr.startswith("No space left on device: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+class TestJson:
+    def test_validate_tells_a_script_every_problem(self, project: StackFolder) -> None:
+        good = project.fleet("validate", "-s", "t", "--json")
+        assert good.json == {"environment": "t", "users": 2, "scenes": 0, "problems": []}
+        project.users("alice", "Not OK!")
+        bad = project.fleet("validate", "-s", "t", "--json")
+        assert bad.code == 2
+        (problem,) = bad.json["problems"]
+        assert set(problem) == {"key", "value", "rule", "change"}
+        assert (problem["key"], problem["value"]) == ("users[1].id", "Not OK!")
+
+    def test_render_tells_a_script_what_it_wrote(self, project: StackFolder) -> None:
+        out = str(project.folder / "out")
+        told = project.fleet("render", "-o", out, "-s", "t", "--json").json
+        written = {path.relative_to(out).as_posix() for path in Path(out).rglob("*.yaml")}
+        assert set(told["files"]) == written - {"kustomization.yaml"}
+        assert told["secretData"] is False
+
+    def test_the_image_of_an_environment_is_told_to_a_script(self, project: StackFolder) -> None:
+        reference = project.fleet("image", "ref", "-s", "t").out.strip()
+        told = project.fleet("image", "ref", "-s", "t", "--json").json
+        assert told == {"reference": reference}

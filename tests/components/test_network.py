@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from fleet.alicloud.machine_plan import retained
+from policy.alicloud import openings_are_narrow, openings_are_unique
 from tests.support.cloud_world import declare, engine
 from tests.support.clusters import ack, vm
-from tests.support.policy import openings_are_narrow, openings_are_unique
 from tests.support.recorded import Recorded
 from tests.support.recording import Answer, Engine
 

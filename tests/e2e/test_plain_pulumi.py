@@ -1,4 +1,4 @@
-"""Plain `pulumi` on the stack that `fleet up` made: outputs, a state without passwords, refresh."""
+"""Plain `pulumi`: on the stack that `fleet up` made, and with the policy pack on any program."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.e2e.harness.environment import ROOT, Environment, changes_of
 from tests.e2e.harness.making import Maker
@@ -96,3 +97,45 @@ def test_what_is_destroyed_by_hand_comes_back_with_the_same_password(stack: Envi
     assert stack.inside(USER, "cat", "/app/kept.txt").stdout == "stays\n"
     assert stack.workspace(USER).password == password
     stack.workspace(USER).healthy()
+
+
+_PROGRAM = """
+import sys, yaml, pulumi
+item = yaml.safe_load(open("object.yaml"))
+version = item["apiVersion"]
+token = version if "/" in version else "core/" + version
+pulumi.CustomResource(f"kubernetes:{token}:{item['kind']}", "one", item)
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({}, None), ({"type": "LoadBalancer"}, "services-stay-inside")],
+    ids=["sound", "open"],
+)
+def test_the_policy_pack_stops_what_breaks_a_rule_before_it_is_made(
+    stack: Environment, tmp_path: Path, change: dict[str, str], told: str | None
+) -> None:
+    """Lost otherwise: a team that relies on the pack has a runtime open to the world."""
+    service = yaml.safe_load((ROOT / "policy/violating/services-stay-inside.yaml").read_text())
+    service["metadata"]["namespace"] = stack.namespace
+    service["spec"] |= {"type": "ClusterIP"} | change
+    (tmp_path / "object.yaml").write_text(yaml.safe_dump(service))
+    (tmp_path / "__main__.py").write_text(_PROGRAM)
+    (tmp_path / "Pulumi.yaml").write_text("name: policed\nruntime: python\n")
+    lines = stack.fleet("env").out
+    script = (
+        'eval "$1"; pulumi stack init policed >&2 && exec pulumi preview --stack policed'
+        ' --non-interactive --policy-pack "$2"'
+    )
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", lines, str(ROOT / "policy")],
+        cwd=tmp_path,
+        env={**os.environ, **stack.environ, "PULUMI_BACKEND_URL": f"file://{tmp_path}"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode == 0) == (told is None), done.stdout + done.stderr
+    assert (told or "opencode-fleet@") in done.stdout

@@ -52,6 +52,27 @@ class TestNamespaces:
         assert "0123456789abcdef" in text
         assert f"gives {identity_of(SEED)}" in text
 
+    def test_a_new_environment_with_the_seed_of_another_is_refused(
+        self, fleet: Served, cluster: Cluster
+    ) -> None:
+        former = namespace(identity_of(SEED), "before")
+        former["metadata"]["name"] = "opencode-before--default"
+        fleet.api.put(former)
+        with pytest.raises(ClusterError) as raised:
+            refuse(fleet, cluster, identity_of(SEED))
+        text = str(raised.value)
+        assert text.startswith("namespace opencode-before--default: it has the seed of this stack")
+        assert "belongs to environment before: everybody would start empty in t" in text
+        refuse(fleet, cluster, identity_of(new_seed()))
+
+    def test_an_environment_that_is_there_may_share_its_seed(
+        self, fleet: Served, cluster: Cluster
+    ) -> None:
+        former = namespace(identity_of(SEED), "before")
+        former["metadata"]["name"] = "opencode-before--default"
+        fleet.api.put(former, namespace(identity_of(SEED)))
+        refuse(fleet, cluster, identity_of(SEED))
+
     @pytest.mark.parametrize("owner", ["other", None])
     def test_one_that_is_not_labelled_ours_is_refused(
         self, fleet: Served, cluster: Cluster, owner: str | None

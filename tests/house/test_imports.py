@@ -34,9 +34,8 @@ def test_every_room_but_the_engine_is_kept_free_of_pulumi() -> None:
     assert {*PULUMI["source_modules"], "fleet.engine"} == _rooms()
 
 
-def test_the_door_knows_nothing_of_the_rest_and_the_rest_nothing_of_it() -> None:
-    assert "door" in ALONE["modules"]
-    assert "fleet" in ALONE["modules"]
+def test_door_and_policies_know_nothing_of_the_rest_and_the_rest_nothing_of_them() -> None:
+    assert {"door", "fleet", "policy"} <= set(ALONE["modules"])
 
 
 def test_every_pulumi_package_that_is_installed_is_forbidden() -> None:
@@ -57,7 +56,7 @@ def test_every_pulumi_package_that_is_installed_is_forbidden() -> None:
     ],
 )
 def test_an_import_upwards_or_of_pulumi_is_refused(tmp_path: Path, module: str, line: str) -> None:
-    for name in ("fleet", "components", "door", "tools"):
+    for name in ("fleet", "components", "door", "policy", "tools"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

@@ -27,6 +27,7 @@ READERS = {
     "fleet/cli/start.py": "where compiled modules are kept, before anything else is imported",
     "fleet/cluster/contexts.py": "KUBECONFIG, as kubectl reads it",
     "fleet/alicloud/cloud_assistant.py": "a program of its own, run by a Pulumi command",
+    "fleet/alicloud/machine/volumes.py": "a program of its own, run on the machine",
     "fleet/alicloud/function/power.py": "a program of its own, run in Function Compute",
 }
 LONGEST, SHORTEST = 400, 40

@@ -32,10 +32,28 @@ def test_every_tool_an_agent_needs_runs_as_the_user(fresh: Runtime) -> None:
     done = fresh.shell(
         "opencode --version; node --version; npm --version; python3 --version; git --version;"
         "gh --version; curl --version; bash --version; ssh -V; rg --version; tini --version;"
-        "python3 -m venv /tmp/v; /tmp/v/bin/pip --version; pip --version; nano --version"
+        "python3 -m venv /tmp/v; /tmp/v/bin/pip --version; pip --version; nano --version;"
+        "unzip -v; xz --version; jq --version; less --version; file --version; make --version;"
+        "vi --version; python --version"
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1.18.33\nv22.")
+
+
+def test_git_works_in_app_itself_and_prints_names_of_any_script(fresh: Runtime) -> None:
+    assert fresh.init().returncode == 0
+    # The root folder of a volume belongs to root, whoever may write in it.
+    as_root = ["--user=0", "--network=none", f"--mount=type=volume,src={fresh.name}-app,dst=/app"]
+    script = "chown 0:10001 /app; chmod 2775 /app"
+    docker("run", "--rm", *as_root, "--entrypoint=/bin/bash", fresh.image, "-c", script)
+    git = "git init -q; touch 说明.md; git status --short 说明.md"
+    done = fresh.shell(f"cd /app; stat -c %u .; {git}")
+    assert (done.stdout, done.stderr) == ("0\n?? 说明.md\n", "")
+
+
+def test_a_command_is_run_as_it_is(image: str) -> None:
+    done = docker("run", "--rm", "--network=none", image, "node", "--version")
+    assert done.stdout.startswith("v22.")
 
 
 def test_node_and_python_find_a_private_authority_of_the_base(fresh: Runtime) -> None:

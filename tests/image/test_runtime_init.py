@@ -1,5 +1,7 @@
 """fleet-init: what it lays, what it never touches, and how it refuses a volume it cannot use."""
 
+import subprocess
+
 import pytest
 
 from tests.image.container import Runtime, docker
@@ -121,23 +123,10 @@ def test_a_file_in_a_scenes_place_is_named_and_kept(fresh: Runtime) -> None:
     assert fresh.shell("cat /app/coding").stdout == "work\n"
 
 
-@pytest.mark.parametrize(
-    ("tmpfs", "message"),
-    [
-        ("/app:uid=0,size=64m", "fleet-init: /app: not writable for uid 10001: "),
-        ("/app:uid=10001,size=4m", "fleet-init: /app: only 4 MiB free, needs 16: "),
-        ("/data:uid=10001,size=4m", "fleet-init: /data: only 4 MiB free, needs 16: "),
-        (
-            "/data:uid=10001,size=64m,nr_inodes=50",
-            "fleet-init: /data: only 49 free inodes, needs 200: ",
-        ),
-    ],
-)
-def test_an_unusable_volume_is_one_line_naming_the_path(
-    image: str, tmpfs: str, message: str
-) -> None:
+def init_on(image: str, tmpfs: str, script: str = "fleet-init") -> subprocess.CompletedProcess[str]:
+    """Run a script in a container whose /app or /data is this throw-away file system."""
     other = "/data" if tmpfs.startswith("/app") else "/app"
-    done = docker(
+    return docker(
         "run",
         "--rm",
         "--network=none",
@@ -145,13 +134,66 @@ def test_an_unusable_volume_is_one_line_naming_the_path(
         "--cap-drop=ALL",
         f"--tmpfs={tmpfs}",
         f"--tmpfs={other}:uid=10001,size=64m",
-        "--entrypoint=/usr/local/bin/fleet-init",
+        "--env=FLEET_SCENES=coding",
+        "--entrypoint=/bin/bash",
         image,
+        "-c",
+        script,
         check=False,
     )
+
+
+def test_an_unusable_volume_is_one_line_naming_the_path(image: str) -> None:
+    done = init_on(image, "/app:uid=0,size=64m")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("fleet-init: /app: not writable for uid 10001: ")
+
+
+@pytest.mark.parametrize(
+    ("tmpfs", "message"),
+    [
+        ("/app:uid=10001,size=4m", "fleet-init: /app: only 4 MiB free: delete files"),
+        ("/data:uid=10001,size=4m", "fleet-init: /data: only 4 MiB free: delete files"),
+        ("/data:uid=10001,size=64m,nr_inodes=50", "fleet-init: /data: only 49 free inodes: delete"),
+    ],
+)
+def test_a_volume_that_is_nearly_full_is_told_and_laid(
+    image: str, tmpfs: str, message: str
+) -> None:
+    done = init_on(image, tmpfs, "fleet-init && ls /app/AGENTS.md /app/coding/AGENTS.md")
+    assert (done.returncode, done.stdout) == (0, "/app/AGENTS.md\n/app/coding/AGENTS.md\n")
+    assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(message)
+
+
+FILL = "dd if=/dev/zero of=/app/work bs=4k status=none; df --output=avail /app | tail -n 1;"
+
+
+def test_a_volume_that_the_user_filled_starts_and_what_is_missing_comes_later(image: str) -> None:
+    done = init_on(
+        image,
+        "/app:uid=10001,size=4m",
+        # A release brings a new skeleton file while nothing fits on the volume.
+        f"fleet-init; grep -v AGENTS.md /app/.opencode-fleet > /data/r; rm /app/AGENTS.md; {FILL}"
+        "cat /data/r > /app/.opencode-fleet; fleet-init; echo $?; ls /app/AGENTS.md*;"
+        "rm /app/work; fleet-init; echo $?; ls /app/AGENTS.md*",
+    )
+    assert done.stdout.split() == ["0", "0", "0", "/app/AGENTS.md"], done.stderr
+    assert "fleet-init: /app/AGENTS.md: not laid: No space left on device: " in done.stderr
+
+
+def test_a_new_scene_on_a_full_volume_names_the_way_out(image: str) -> None:
+    done = init_on(
+        image,
+        "/app:uid=10001,size=64m,nr_inodes=60",
+        "fleet-init; n=0; while : > /app/f$n; do n=$((n+1)); done 2>/dev/null;"
+        "FLEET_SCENES='coding research' fleet-init",
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("fleet-init: /app/research: not made, the volume is full: ")
+    assert last.endswith("fleet rescue USER")
 
 
 def test_a_missing_password_ends_the_container_at_once(fresh: Runtime) -> None:

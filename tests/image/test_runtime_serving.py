@@ -1,11 +1,12 @@
 """A running workspace without any network: it answers, has its scenes, and its tools work."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.image.container import API_KEY, SCENES, Runtime, docker
+from tests.image.container import API_KEY, PASSWORD, SCENES, Runtime, docker
 
 pytestmark = pytest.mark.image
 
@@ -202,3 +203,32 @@ def test_it_stops_when_told_and_keeps_its_chats(runtime: Runtime) -> None:
     docker("start", runtime.name)
     runtime.wait()
     assert runtime.json(f"/session/{chat}?directory=/app/coding")["title"] == "kept"
+
+
+@pytest.mark.parametrize("command", [[], ["opencode", "serve"], ["opencode", "web"]])
+def test_no_server_starts_without_a_password_however_it_is_called(
+    image: str, command: list[str]
+) -> None:
+    direct = [f"--entrypoint={command[0]}"] if command else []
+    rest = command[1:] if command else []
+    done = docker("run", "--rm", "--network=none", *direct, image, *rest, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("fleet-start: OPENCODE_SERVER_PASSWORD: empty: ")
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_plain_container_serves_and_has_its_skeleton(
+    image: str, tmp_path: Path, *, direct: bool
+) -> None:
+    plain = Runtime(image=image, work=tmp_path, scenes=())
+    options = ["--network=none", f"--env=OPENCODE_SERVER_PASSWORD={PASSWORD}"]
+    # A Deployment's `command` takes the place of the image's entry point.
+    entry = ["--entrypoint=opencode"] if direct else []
+    command = ["web", "--port", "4096", "--hostname", "0.0.0.0"] if direct else []  # noqa: S104
+    docker("run", "--detach", f"--name={plain.name}", *options, *entry, image, *command)
+    try:
+        plain.wait()
+        assert plain.run("ls /app/AGENTS.md; cat /proc/1/comm") == "/app/AGENTS.md\ntini\n"
+        assert plain.stop() == 143
+    finally:
+        plain.remove()

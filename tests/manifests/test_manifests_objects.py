@@ -9,6 +9,7 @@ import pytest
 
 from fleet.names import FIELD_MANAGER
 from tests.support.deployed import VARIANTS, Deployed, deploy
+from tests.support.stacks import SMALL, lay_scene
 
 RETAINED = "opencode-fleet/retain"
 
@@ -315,3 +316,38 @@ def test_a_pool_without_users_is_a_namespace_with_its_rules(shared_folder: Path)
 def test_the_field_manager_is_the_projects_name() -> None:
     # Server-side apply tells owners of fields apart by it: another one would conflict with all.
     assert FIELD_MANAGER == "opencode-fleet"
+
+
+def big_scene(folder: Path) -> Path:
+    """Lay a scene that no single ConfigMap holds, with a script; return its skill's folder."""
+    lay_scene(folder / "scenes" / "big")
+    skill = folder / "scenes" / "big" / ".opencode" / "skills" / "数据"
+    skill.mkdir(parents=True)
+    (skill / "SKILL.md").write_text("---\nname: 数据\ndescription: d\n---\n", encoding="utf-8")
+    (skill / "run.sh").write_text("#!/bin/sh\n", encoding="utf-8")
+    for index in range(3):
+        (skill / f"{index}.txt").write_text("x" * 700_000, encoding="utf-8")
+    return skill
+
+
+def test_a_big_scene_is_one_folder_of_several_config_maps(tmp_path: Path) -> None:
+    big_scene(tmp_path)
+    values = {**SMALL, "scenes": {"big": {"path": "scenes/big"}}}
+    values["users"] = [{"id": "alice", "scenes": ["big"]}]
+    made = deploy(values, tmp_path)
+    pod = made.named("Deployment", "oc-alice")["spec"]["template"]["spec"]
+    (volume,) = (item for item in pod["volumes"] if item["name"] == "scene-big")
+    sources = [source["configMap"] for source in volume["projected"]["sources"]]
+    held = {item["metadata"]["name"]: item["data"] for item in made.of("ConfigMap")}
+    assert len(sources) == 3
+    placed = {
+        item["path"]: held[source["name"]][item["key"]]
+        for source in sources
+        for item in source["items"]
+    }
+    assert placed[".opencode/skills/数据/run.sh"] == "#!/bin/sh\n"
+    assert placed["AGENTS.md"] == "Work.\n"
+    modes = {item["path"]: item.get("mode") for source in sources for item in source["items"]}
+    assert {path for path, mode in modes.items() if mode == 0o755} == {
+        ".opencode/skills/数据/run.sh"
+    }

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from fleet.stackfile.scene_files import MAX_SCENE_BYTES, MAX_SCENE_FILES, read_scene
+from fleet.stackfile.scene_files import (
+    MAX_PART_BYTES,
+    MAX_SCENE_BYTES,
+    MAX_SCENE_FILES,
+    read_scene,
+)
 from tests.support.broken import SCENE, lay
 from tests.support.stacks import corpus, unclear
 
@@ -84,7 +89,7 @@ def test_a_scene_may_have_as_many_files_as_the_limit_and_no_more(tmp_path: Path)
         (tools / f"t{index:03}.ts").write_text("", encoding="utf-8")
     assert lines_of_scene(tmp_path) == []
     (tools / "t999.ts").write_text("", encoding="utf-8")
-    rule = "a scene has at most 500 files and 1000000 bytes"
+    rule = "a scene has at most 500 files and 4000000 bytes"
     assert lines_of_scene(tmp_path) == [
         f"{KEY}: AGENTS.md: {rule}: remove files, or use nasPath",
     ]
@@ -93,14 +98,24 @@ def test_a_scene_may_have_as_many_files_as_the_limit_and_no_more(tmp_path: Path)
 def test_a_scene_may_have_as_many_bytes_as_the_limit_and_no_more(tmp_path: Path) -> None:
     scene = lay({}, tmp_path)
     used = sum(path.stat().st_size for path in scene.rglob("*") if path.is_file())
-    tool = scene / ".opencode" / "tools" / "big.ts"
-    tool.parent.mkdir()
-    tool.write_bytes(b"x" * (MAX_SCENE_BYTES - used))
+    tools = scene / ".opencode" / "tools"
+    tools.mkdir()
+    for index in range(4):
+        (tools / f"big{index}.txt").write_bytes(b"x" * (MAX_SCENE_BYTES // 4 - used))
     assert lines_of_scene(tmp_path) == []
-    tool.write_bytes(b"x" * (MAX_SCENE_BYTES - used + 1))
-    rule = "a scene has at most 500 files and 1000000 bytes"
+    (tools / "more.txt").write_bytes(b"x" * (3 * used + 1))
+    rule = "a scene has at most 500 files and 4000000 bytes"
     assert lines_of_scene(tmp_path) == [
         f"{KEY}: AGENTS.md: {rule}: remove files, or use nasPath",
+    ]
+
+
+def test_a_file_that_no_config_map_holds_is_told(tmp_path: Path) -> None:
+    tools = lay({"folders": [".opencode/tools"]}, tmp_path) / ".opencode" / "tools"
+    (tools / "big.txt").write_bytes(b"x" * MAX_PART_BYTES)
+    rule = "one file of a scene has at most 1000000 bytes"
+    assert lines_of_scene(tmp_path) == [
+        f"{KEY}: .opencode/tools/big.txt: {rule}: split it, or use nasPath",
     ]
 
 
@@ -118,4 +133,4 @@ def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
         pass
     (line,) = lines_of_scene(tmp_path)
     assert unclear(line) == []
-    assert "file names have A-Z a-z 0-9 . -" in line
+    assert "file names have printable characters" in line

@@ -18,7 +18,20 @@ from fleet.alicloud.cloud_init import SCRIPTS, bootstrap_files
 from fleet.alicloud.machine_settings import Bootstrap
 
 SERIAL = "t4n0abcd1234efgh"
-K3S = "#!/bin/sh\n# an invented k3s\nexit 0\n"
+# An invented k3s; of a cluster's objects it keeps the names of role bindings.
+K3S = """#!/bin/bash
+folder="${FLEET_CALLS:-/tmp/calls}.bindings"
+kind=clusterrolebinding.rbac.authorization.k8s.io
+mkdir -p "$folder"
+case "$1 $2 $3" in
+  "kubectl apply -f") touch "$folder/$(sed -n 's/^  name: //p')" ;;
+  "kubectl get clusterrolebindings")
+    ls "$folder" | sed "s,^,$kind/," ;;
+  "kubectl delete "*)
+    for name in "${@:3}"; do rm -f "$folder/${name#"$kind/"}"; done ;;
+esac
+exit 0
+"""
 K3S_SHA256 = hashlib.sha256(K3S.encode()).hexdigest()
 DISK_BYTES = 8 * 1024 * 1024
 
@@ -68,6 +81,20 @@ class FolderMachine:
     @property
     def disk(self) -> Path:
         return self.root / "dev/disk/by-id" / f"virtio-{SERIAL}"
+
+    @property
+    def bindings(self) -> set[str]:
+        """Role bindings in the invented cluster."""
+        folder = self.tools / "calls.bindings"
+        return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+    def bind(self, *names: str) -> None:
+        """Have these role bindings and no others."""
+        folder = self.tools / "calls.bindings"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name in names:
+            (folder / name).touch()
 
     @property
     def calls(self) -> list[str]:
@@ -136,12 +163,12 @@ def folder_machine(folder: Path) -> FolderMachine:
     return machine
 
 
-def authority(folder: Path, name: str) -> None:
+def authority(folder: Path, name: str, days: int = 10) -> None:
     """Make a certificate authority with real keys, as k3s would."""
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(
         [tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "10", "-subj", f"/CN={name}",
+         "-nodes", "-days", str(days), "-subj", f"/CN={name}",
          "-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.crt")],
         check=True, capture_output=True, env={"PATH": os.environ["PATH"]},
     )  # fmt: skip

@@ -99,12 +99,13 @@ FULL: Values = {
         },
         {"id": "bob", "scenes": ["coding"], "state": "suspended"},
     ],
-    "stacks": {"per": "environment"},
     "purge": ["carol"],
+    "stacks": {"per": "pool"},
 }
 SECRETS = frozenset({"modelApiKey", "aliceApiKey"})
 
 Path_ = tuple[str | int, ...]
+_KEYS = ", ".join(sorted(field.alias or key for key, field in StackConfig.model_fields.items()))
 
 
 def keys_of(path: str) -> Path_:
@@ -215,7 +216,10 @@ def lay_scene(folder: Path) -> None:
 
 @cache
 def corpus(name: str) -> list[dict[str, Any]]:
-    """Return the cases of a file in corpus/; `<N*text>` becomes text written N times."""
+    """Return the cases of a file in corpus/; `<N*text>` becomes text written N times.
+
+    `<keys>` becomes the top-level keys of a stack file, as a message lists them.
+    """
     path = Path(__file__).parent / "corpus" / name
     cases = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     return cast("list[dict[str, Any]]", _long(cases))
@@ -223,6 +227,7 @@ def corpus(name: str) -> list[dict[str, Any]]:
 
 def _long(value: Any) -> Any:
     if isinstance(value, str):
+        value = value.replace("<keys>", _KEYS)
         return re.sub(r"<(\d+)\*([^>]+)>", lambda found: found[2] * int(found[1]), value)
     if isinstance(value, list):
         return [_long(item) for item in cast("list[Any]", value)]

@@ -95,6 +95,7 @@ def rules_of(module: str) -> set[str]:
         ("stackfile/image_rules", "rules"),
         ("stackfile/image", "rules"),
         ("stackfile/scene_files", "scenes"),
+        ("stackfile/scene_content", "scenes"),
     ],
 )
 def test_every_rule_has_a_case_that_breaks_it(module: str, files: str) -> None:
@@ -107,6 +108,7 @@ def test_every_rule_has_a_case_that_breaks_it(module: str, files: str) -> None:
         re.escape("not a folder"),
         re.escape("the scene folder does not exist"),
         "a\\ scene\\ has\\ at\\ most\\ ",
+        "one\\ file\\ of\\ a\\ scene\\ has\\ at\\ most\\ ",
     }
     rules = rules_of(module)
     assert rules

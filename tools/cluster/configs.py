@@ -98,6 +98,9 @@ def kubelet(layout: Layout, credentials: Credentials, resolv_conf: Path) -> dict
         "resolvConf": str(resolv_conf),
         "podLogsDir": str(layout.log / "pods"),
         "maxPods": 250,
+        # As on the other clusters: a runaway loop in one pod leaves the machine usable.
+        "podPidsLimit": 2048,
+        "systemReserved": {"cpu": "100m", "memory": "256Mi"},
         "makeIPTablesUtilChains": False,
         "serializeImagePulls": False,
         # Images are loaded, not pulled: what the agent removed to save disk could not come back.

@@ -42,8 +42,15 @@ systemctl restart opencode-fleet-firewall.service
 step="data disk"
 "$scripts/prepare-disk.sh"
 
+step="volumes"
+systemctl daemon-reload
+systemctl enable opencode-fleet-mounts.service opencode-fleet-volumes.service
+systemctl restart opencode-fleet-mounts.service
+
 step="k3s"
 "$scripts/install-k3s.sh"
+systemctl restart opencode-fleet-volumes.service
+systemctl enable --now opencode-fleet-certificates.timer
 
 step="done"
 date -u +%Y-%m-%dT%H:%M:%SZ >"$state/ready"

@@ -41,6 +41,8 @@ done
 # k3s applies what lies here, at start and whenever it changes.
 manifests="$root$FLEET_DATA/k3s/server/manifests"
 install -d -m 0700 "$manifests"
+# Release 0.1.0 bound the administrators here, and k3s would bind again who has been revoked.
+rm -f "$manifests/fleet-access.yaml"
 for manifest in "$root"/etc/opencode-fleet/manifests/*.yaml; do
   install -m 0600 "$manifest" "$manifests/fleet-$(basename "$manifest")"
 done
@@ -60,8 +62,19 @@ else
   systemctl restart k3s.service
 fi
 
+# Release 0.1.0 had k3s' own provisioner behind this class, and a class cannot be changed. The claims
+# that it made keep their volumes.
+replace_class() {
+  local file="$manifests/fleet-storage-class.yaml" has
+  has="$("$binary" kubectl get storageclass fleet-retain -o 'jsonpath={.provisioner}' 2>/dev/null || true)"
+  if [ "$has" = rancher.io/local-path ]; then
+    "$binary" kubectl replace --force -f "$file"
+  fi
+}
+
 for _ in $(seq "${FLEET_READY_WAIT:-150}"); do
   if "$binary" kubectl get --raw=/readyz >/dev/null 2>&1; then
+    replace_class
     echo "$wanted" >"$state/k3s.applied"
     exit 0
   fi

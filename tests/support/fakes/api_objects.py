@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from typing import Any, TypeAlias, cast
 from fleet.cluster.kinds import Kind, kind_of
 
 Live: TypeAlias = dict[str, Any]
+# A comma between terms, not one between the values of one.
+_TERMS = re.compile(r",(?![^(]*\))")
 Key: TypeAlias = tuple[str, str, str]
 
 
@@ -151,7 +154,12 @@ class Objects:
 
 
 def _selected(labels: Mapping[str, str], selector: str) -> bool:
-    for term in filter(None, selector.split(",")):
+    for term in filter(None, _TERMS.split(selector)):
+        key, among, several = term.partition(" in (")
+        if among:
+            if labels.get(key) not in several.rstrip(")").split(","):
+                return False
+            continue
         key, sign, value = term.partition("=")
         if key not in labels or (sign and labels[key] != value):
             return False

@@ -30,7 +30,7 @@ CONTEXT = "opencode-fleet-local"
 TOKEN = "of-the-tests"  # noqa: S105 - a made-up token
 _PATH = re.compile(
     r"/(?:api/v1|apis/[^/]+/[^/]+)(?:/namespaces/(?P<namespace>[^/]+))?"
-    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>log|exec))?"
+    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>log|exec|status))?"
 )
 
 
@@ -87,6 +87,8 @@ class ApiServer(Objects):
     """What other paths are answered with, such as a node's figures."""
     exec: Exec | None = None
     token: str = TOKEN
+    away: bool = False
+    """Whether nobody answers."""
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def asked(self, method: str, path: str = "") -> list[Request]:
@@ -145,6 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
         )
         with self.content.lock:
             self.content.requests.append(request)
+        if self.content.away:
+            self.close_connection = True
+            return
         try:
             if not self._faulty(request):
                 self._check_token()
@@ -169,6 +174,9 @@ class _Handler(BaseHTTPRequestHandler):
         raise RefusedRequest(fault.status, fault.reason, fault.message)
 
     def _check_token(self) -> None:
+        # Without a token it is the client's certificate that counts, and TLS has checked that.
+        if not self.content.token:
+            return
         if self.headers.get("Authorization") != f"Bearer {self.content.token}":
             raise RefusedRequest(401, "Unauthorized", "Unauthorized")
 
@@ -271,8 +279,8 @@ def _status(refused: RefusedRequest) -> Live:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, content: ApiServer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, content: ApiServer, place: tuple[str, int]) -> None:
+        super().__init__(place, _Handler)
         self.content = content
 
     # A client that goes away in the middle is part of a test, not a failure of the server.
@@ -283,14 +291,16 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def api_server(tls: ssl.SSLContext | None = None) -> Generator[ApiServer]:
+def api_server(
+    tls: ssl.SSLContext | None = None, place: tuple[str, int] = ("127.0.0.1", 0)
+) -> Generator[ApiServer]:
     """Serve until the block ends."""
     content = ApiServer()
-    server = _Server(content)
+    server = _Server(content, place)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     scheme = "https" if tls else "http"
-    content.address = f"{scheme}://127.0.0.1:{server.server_address[1]}"
+    content.address = f"{scheme}://{place[0]}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
