@@ -132,7 +132,6 @@ FULL: Values = {
         },
         {"id": "bob", "scenes": ["coding"], "state": "suspended"},
     ],
-    "stacks": {"per": "environment"},
     "purge": ["carol"],
 }
 SECRETS = frozenset({"modelApiKey", "aliceApiKey"})

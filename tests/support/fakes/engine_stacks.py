@@ -104,6 +104,7 @@ class FakeConditions:
     digests: Mapping[str, str] = field(default_factory=dict[str, str])
     """What each stack is to declare; `new` for one that is not named."""
     ensured: list[str] = field(default_factory=list[str])
+    existing: Cluster | None = None
 
     def program(self) -> Program:
         """Return a program that declares nothing."""
