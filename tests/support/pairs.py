@@ -545,6 +545,8 @@ def _managed() -> dict[str, Pair]:
         ),
         ("network.acmeOpen", False, True, "refused", None),
         ("network.hostEgress", [], ["10.1.0.0/16"], "refused", None),
+        ("charts.traefik", MISSING, "https://m.example.com/charts", "cloud", None),
+        ("charts.registry", MISSING, "m.example.com", "cloud", None),
         ("controlPlane.spec", "ack.pro.small", "ack.standard", "cloud", None),
         ("controlPlane.version", MISSING, "1.35.1-aliyun.1", "cloud", None),
         (
