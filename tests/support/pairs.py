@@ -110,9 +110,6 @@ _PREBUILT = "registry.example.com/team/runtime@sha256:" + 64 * "0"
 
 def _plain() -> dict[str, Pair]:
     return {
-        "cluster(existing).kind": _pair(
-            "vm", "cluster.zone", ("ap-southeast-1b", "ap-southeast-1c"), "cloud"
-        ),
         "cluster(existing).context": _existing("cluster.context", "test", "other", "context"),
         "image.mode": _existing("image.mode", "daemon", "buildkit", "image"),
         "image.opencodeVersion": _existing("image.opencodeVersion", "1.18.32", "1.18.33", "image"),
@@ -145,12 +142,6 @@ def _plain() -> dict[str, Pair]:
             "access.tls", "none", "selfSigned", access__domain="fleet.localhost"
         ),
         "access.port": _existing("access.port", MISSING, 7080, "plan"),
-        "access.route": _existing(
-            "access.route",
-            "ingress",
-            "httpRoute",
-            "schema",
-        ),
         "access.className": _existing("access.className", MISSING, "nginx"),
         "access.gateway.name": _existing("access.gateway.name", "public", "other", **_HTTP),
         "access.gateway.namespace": _existing("access.gateway.namespace", "a", "b", **_HTTP),
@@ -260,7 +251,6 @@ def _plain() -> dict[str, Pair]:
             {"namespace": "a", "podLabels": {"k": "b"}},
         ),
         "network.dnsAddresses": _existing("network.dnsAddresses", [], ["169.254.20.10"]),
-        "stacks.per": _existing("stacks.per", "environment", "pool", "stacks"),
         "users[].id": _existing("users[0].id", "alice", "alicia"),
         "users[].displayName": _existing("users[0].displayName", MISSING, "Alice"),
         "users[].scenes": _existing("users[0].scenes", [], ["coding"]),
@@ -407,7 +397,6 @@ def _made(kind: str) -> dict[str, Pair]:
         "nas.estimatedGib": pair("nas.estimatedGib", 50, 60, "cost"),
         "tags": pair("tags", {}, {"team": "a"}),
         "allowUnlistedRegion": pair("allowUnlistedRegion", False, True, "refused"),
-        "kind": pair("network.vpcCidr", "172.20.0.0/16", "172.21.0.0/16"),
     }
     return {f"cluster({kind}).{key}": item for key, item in found.items()}
 
