@@ -5,12 +5,13 @@ The k3s machine brings the same along in its own files. Leaves out: certificates
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
 
+from fleet.alicloud.config_ack import Charts
 from fleet.alicloud.machine_settings import STORAGE_CLASS
 from fleet.alicloud.machine_settings import traefik_values as common_values
 
@@ -30,6 +31,7 @@ class ClusterAddonsArgs:
     nas_server: pulumi.Input[str] | None = None
     nas_path: str = "/"
     https: bool = True
+    charts: Charts = field(default_factory=Charts)
 
 
 class ClusterAddons(pulumi.ComponentResource):
@@ -75,7 +77,7 @@ class ClusterAddons(pulumi.ComponentResource):
             name="traefik",
             chart="traefik",
             version=_TRAEFIK,
-            repository_opts={"repo": "https://traefik.github.io/charts"},
+            repository_opts={"repo": args.charts.traefik},
             namespace=_NAMESPACE,
             create_namespace=True,
             values=traefik_values(args),
@@ -96,7 +98,9 @@ def traefik_values(args: ClusterAddonsArgs) -> dict[str, Any]:
             f"{_BALANCER}-acl-id": args.access_list_id,
             f"{_BALANCER}-acl-type": "white",
         }
+    registry = args.charts.registry
     return {
+        **({"image": {"registry": registry}} if registry is not None else {}),
         "deployment": {"replicas": 2},
         **common_values(_NAMESPACE, https=args.https),
         "ingressClass": {"enabled": True, "isDefaultClass": True},

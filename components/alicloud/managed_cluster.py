@@ -71,6 +71,7 @@ class ManagedCluster(pulumi.ComponentResource):
             nas_server=files.get("nasServer"),
             nas_path=cluster.nas.existing.path if cluster.nas and cluster.nas.existing else "/",
             https=args.https,
+            charts=cluster.charts,
         )
         self.register_outputs({"address": self.made.address, "domain": self.made.domain})
 

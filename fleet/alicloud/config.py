@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from fleet.alicloud.cloud_scalars import AddressRange, EnvName, RegionId, ZoneId
 from fleet.alicloud.config_access import Certificates, Dns, Registry
-from fleet.alicloud.config_ack import ControlPlane, NodePool
+from fleet.alicloud.config_ack import Charts, ControlPlane, NodePool
 from fleet.alicloud.config_network import Nas, Network
 from fleet.alicloud.config_vm import DataDisk, Instance, K3s, Schedule
 from fleet.values.model import Model, broken
@@ -97,6 +97,8 @@ class AckCluster(_CloudCluster):
     """The managed part."""
     node_pools: Annotated[tuple[NodePool, ...], Field(min_length=1, max_length=8)]
     """The machines."""
+    charts: Charts = Charts()
+    """Where what is installed in the cluster comes from; mirrors in mainland China."""
 
     @model_validator(mode="before")
     @classmethod

@@ -9,7 +9,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fleet.alicloud.cloud_scalars import AddressRange, CloudName, InstanceType
+from fleet.alicloud.cloud_scalars import (
+    AddressRange,
+    CloudName,
+    HttpsUrl,
+    InstanceType,
+    RegistryHost,
+)
 from fleet.alicloud.config_vm import InstanceSize
 from fleet.values.model import Model, broken
 
@@ -48,6 +54,15 @@ class NodePool(Model):
     def scales(self) -> bool:
         """Whether the pool grows by itself."""
         return self.max_nodes > self.min_nodes
+
+
+class Charts(Model):
+    """Where the ingress controller that is installed here comes from."""
+
+    traefik: HttpsUrl = "https://traefik.github.io/charts"
+    """Repository of the Traefik chart."""
+    registry: RegistryHost | None = None
+    """Registry of its image, instead of docker.io."""
 
 
 class ControlPlane(Model):

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 from fleet.alicloud import addresses
 from fleet.alicloud.config import AckCluster
-from fleet.alicloud.config_ack import NodePool
+from fleet.alicloud.config_ack import Charts, NodePool
 from fleet.alicloud.instance_types import Size, size_of
 from fleet.alicloud.network_plan import SLOTS
+from fleet.alicloud.regions import region_of
 from fleet.errors import Problem
 
 # Terway gives a node of 2 CPUs 6 to 12 addresses for pods; the system's own pods take about 8.
@@ -30,6 +31,7 @@ def ack_problems(cluster: AckCluster) -> Iterator[Problem]:
     yield from _service_cidr(cluster)
     yield from _pod_addresses(cluster)
     yield from _pools(cluster)
+    yield from _mirrors(cluster)
     if cluster.control_plane.public_endpoint and not cluster.network.allow_open_admin:
         yield Problem(
             "cluster.controlPlane.publicEndpoint",
@@ -71,6 +73,23 @@ def ack_problems(cluster: AckCluster) -> Iterator[Problem]:
             "one load balancer with one access list serves both ports here",
             "drop it; add 0.0.0.0/0 to cluster.webCidrs, or use certificates.dns01",
         )
+
+
+def _mirrors(cluster: AckCluster) -> Iterator[Problem]:
+    if not region_of(cluster.region).mainland:
+        return
+    charts = cluster.charts
+    for key, value, is_mirror in (
+        ("traefik", charts.traefik, charts.traefik != Charts().traefik),
+        ("registry", charts.registry or "docker.io", charts.registry is not None),
+    ):
+        if not is_mirror:
+            yield Problem(
+                f"cluster.charts.{key}",
+                value,
+                f"this is not reliably reached from {cluster.region}",
+                "write a mirror that the nodes reach",
+            )
 
 
 def _zones(cluster: AckCluster) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from fleet.cluster.client import Cluster, Live
 from fleet.cluster.untrusted import one_line
@@ -53,7 +54,8 @@ def _served(cluster: Cluster, environment: str) -> Iterator[Expiry]:
         return
     seen: set[str] = set()
     for secret in secrets:
-        text = str((secret.get("data") or {}).get("tls.crt", ""))
+        data = cast("dict[str, str]", secret.get("data") or {})
+        text = data.get("tls.crt", "")
         at = _end_of(text)
         if at is not None and text not in seen:
             seen.add(text)

@@ -264,6 +264,16 @@ ACK_CASES: list[tuple[dict[str, Any], str]] = [
         "it takes 4 and 8: use e.g. ecs.g7.xlarge",
     ),
     (
+        {"region": "cn-beijing", "zones": ["cn-beijing-h"]},
+        "cluster.charts.traefik: https://traefik.github.io/charts: this is not reliably reached "
+        "from cn-beijing: write a mirror that the nodes reach",
+    ),
+    (
+        {"region": "cn-beijing", "zones": ["cn-beijing-h"]},
+        "cluster.charts.registry: docker.io: this is not reliably reached from cn-beijing: write a "
+        "mirror that the nodes reach",
+    ),
+    (
         {"nodePools": [{"name": "base", "types": ["ecs.g7.large"]}]},
         "cluster.nodePools[0].types: ecs.g7.large: 2 CPUs and 8 GiB are too small for a node; "
         "it takes 4 and 8: use e.g. ecs.g7.xlarge",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from typing import Annotated, Any, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -59,4 +59,4 @@ def _models(annotation: Any) -> bool:
     """Tell whether a model is somewhere in an annotation."""
     if isinstance(annotation, type):
         return issubclass(annotation, BaseModel)
-    return any(_models(item) for item in cast("tuple[Any, ...]", get_args(annotation)))
+    return any(_models(item) for item in get_args(annotation))

@@ -20,7 +20,7 @@ MISSING = object()
 """In `before`: the key does not stand in the first file."""
 _SHARED: Values = {"region": "ap-southeast-1", "webCidrs": ["203.0.113.0/24"]}
 _USERS: Values = {"access": {"domain": "fleet.example.com", "tls": "selfSigned"}, "users": []}
-_PUSHED = {
+_PUSHED: Values = {
     "mode": "daemon",
     "push": True,
     "repository": "registry.example.com/fleet/runtime",
@@ -92,11 +92,11 @@ def _existing(place: str, before: Any, after: Any, shows: str = "objects", **mor
     return _pair("existing", place, (before, after), shows, **more)
 
 
-_IMAGE_BUILDKIT = {
+_IMAGE_BUILDKIT: dict[str, Any] = {
     "image": {"mode": "buildkit", "push": True, "repository": "registry.example.com/a/b"}
 }
-_NAS = {"storage": {"shared": {"nas": {"server": "10.0.0.9", "path": "/fleet"}}}}
-_HTTP = {
+_NAS: dict[str, Any] = {"storage": {"shared": {"nas": {"server": "10.0.0.9", "path": "/fleet"}}}}
+_HTTP: dict[str, Any] = {
     "access": {
         "domain": "fleet.example.com",
         "tls": "gateway",
@@ -104,15 +104,14 @@ _HTTP = {
         "gateway": {"name": "public", "namespace": "gateways"},
     }
 }
-_MODEL = {"model": {"provider": "openai", "baseUrl": "https://api.openai.com/v1", "name": "gpt-5"}}
+_MODEL: dict[str, Any] = {
+    "model": {"provider": "openai", "baseUrl": "https://api.openai.com/v1", "name": "gpt-5"}
+}
 _PREBUILT = "registry.example.com/team/runtime@sha256:" + 64 * "0"
 
 
 def _plain() -> dict[str, Pair]:
     return {
-        "cluster(existing).kind": _pair(
-            "vm", "cluster.zone", ("ap-southeast-1b", "ap-southeast-1c"), "cloud"
-        ),
         "cluster(existing).context": _existing("cluster.context", "test", "other", "context"),
         "image.mode": _existing("image.mode", "daemon", "buildkit", "image"),
         "image.opencodeVersion": _existing("image.opencodeVersion", "1.18.32", "1.18.33", "image"),
@@ -145,12 +144,6 @@ def _plain() -> dict[str, Pair]:
             "access.tls", "none", "selfSigned", access__domain="fleet.localhost"
         ),
         "access.port": _existing("access.port", MISSING, 7080, "plan"),
-        "access.route": _existing(
-            "access.route",
-            "ingress",
-            "httpRoute",
-            "schema",
-        ),
         "access.className": _existing("access.className", MISSING, "nginx"),
         "access.gateway.name": _existing("access.gateway.name", "public", "other", **_HTTP),
         "access.gateway.namespace": _existing("access.gateway.namespace", "a", "b", **_HTTP),
@@ -260,7 +253,6 @@ def _plain() -> dict[str, Pair]:
             {"namespace": "a", "podLabels": {"k": "b"}},
         ),
         "network.dnsAddresses": _existing("network.dnsAddresses", [], ["169.254.20.10"]),
-        "stacks.per": _existing("stacks.per", "environment", "pool", "stacks"),
         "users[].id": _existing("users[0].id", "alice", "alicia"),
         "users[].displayName": _existing("users[0].displayName", MISSING, "Alice"),
         "users[].scenes": _existing("users[0].scenes", [], ["coding"]),
@@ -277,8 +269,8 @@ def _plain() -> dict[str, Pair]:
     }
 
 
-_REUSE_VM = {"vpcId": "vpc-t4n0mine0001", "vswitchIds": ["vsw-t4n0mine000c"]}
-_REUSE_ACK = {
+_REUSE_VM: dict[str, Any] = {"vpcId": "vpc-t4n0mine0001", "vswitchIds": ["vsw-t4n0mine000c"]}
+_REUSE_ACK: dict[str, Any] = {
     "vpcId": "vpc-t4n0mine0001",
     "vswitchIds": ["vsw-t4n0mine000b", "vsw-t4n0mine000c"],
     "podVswitchIds": ["vsw-t4n0mine001b", "vsw-t4n0mine001c"],
@@ -288,7 +280,7 @@ _CERTIFICATES: Values = {
     "cluster.certificates": {"email": "a@example.com"},
     "cluster.webCidrs": ["0.0.0.0/0"],
 }
-_DNS01 = {
+_DNS01: dict[str, Any] = {
     **_CERTIFICATES,
     "cluster.certificates": {
         "email": "a@example.com",
@@ -299,7 +291,7 @@ _LOGIN: Values = {
     "image": {**_PUSHED, "repository": "registry.example.com/fleet/runtime"},
     "cluster.registry": {"server": "registry.example.com", "username": "puller"},
 }
-_ACR = {
+_ACR: dict[str, Any] = {
     **_LOGIN,
     "cluster.registry": {
         "server": "registry.example.com",
@@ -307,7 +299,7 @@ _ACR = {
         "acr": {"instanceId": "cri-t4n0mine0001"},
     },
 }
-_ZONE = {"access.domain": "f.example.com", "cluster.dns": {"zone": "example.com"}}
+_ZONE: dict[str, Any] = {"access.domain": "f.example.com", "cluster.dns": {"zone": "example.com"}}
 _KEY = "registryPassword"
 
 
@@ -329,7 +321,7 @@ def _made(kind: str) -> dict[str, Pair]:
         )
 
     cidr = {"cluster.network.vpcCidr": "172.20.0.0/16"}
-    login = {"secrets": (_KEY,)}
+    login: dict[str, Any] = {"secrets": (_KEY,)}
     found = {
         "profile": pair("profile", MISSING, "work"),
         "accountType": pair("accountType", "International", "Domestic"),
@@ -407,7 +399,6 @@ def _made(kind: str) -> dict[str, Pair]:
         "nas.estimatedGib": pair("nas.estimatedGib", 50, 60, "cost"),
         "tags": pair("tags", {}, {"team": "a"}),
         "allowUnlistedRegion": pair("allowUnlistedRegion", False, True, "refused"),
-        "kind": pair("network.vpcCidr", "172.20.0.0/16", "172.21.0.0/16"),
     }
     return {f"cluster({kind}).{key}": item for key, item in found.items()}
 
@@ -435,7 +426,7 @@ def _machine() -> dict[str, Pair]:
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGludmVudGVkIGtleSBvZiBub2JvZHksIDMyIGJ5dGV4",
     )
     reuse = {"cluster.network": {"reuse": _REUSE_VM}}
-    pairs = (
+    pairs: tuple[tuple[Any, ...], ...] = (
         ("region", "ap-southeast-1", "ap-northeast-1", "refused", None),
         ("zone", "ap-southeast-1b", "ap-southeast-1c", "cloud", None),
         ("adminCidrs", ["203.0.113.7/32"], ["203.0.113.8/32"], "cloud", None),
@@ -516,7 +507,7 @@ def _machine() -> dict[str, Pair]:
 def _managed() -> dict[str, Pair]:
     reuse = {"cluster.network": {"reuse": _REUSE_ACK}}
     size = {"cpus": 8, "memoryGib": 32}
-    pairs = (
+    pairs: tuple[tuple[Any, ...], ...] = (
         ("region", "ap-southeast-1", "ap-northeast-1", "refused", None),
         ("zones", ["ap-southeast-1b"], ["ap-southeast-1c"], "cloud", None),
         ("network.reuse.vpcId", "vpc-t4n0mine0001", "vpc-t4n0mine0002", "lookup", reuse),
@@ -545,6 +536,8 @@ def _managed() -> dict[str, Pair]:
         ),
         ("network.acmeOpen", False, True, "refused", None),
         ("network.hostEgress", [], ["10.1.0.0/16"], "refused", None),
+        ("charts.traefik", MISSING, "https://m.example.com/charts", "cloud", None),
+        ("charts.registry", MISSING, "m.example.com", "cloud", None),
         ("controlPlane.spec", "ack.pro.small", "ack.standard", "cloud", None),
         ("controlPlane.version", MISSING, "1.35.1-aliyun.1", "cloud", None),
         (
