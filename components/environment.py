@@ -32,7 +32,7 @@ class FleetEnvironmentArgs:
     seed: pulumi.Output[str]
     """What all passwords are derived from, a secret."""
     api_keys: Mapping[str, pulumi.Output[str]]
-    """Model API keys, secrets, by the top-level key that holds them."""
+    """The stack file's secrets, by the top-level key that holds them."""
     secrets: tuple[SharedSecret, ...] = ()
     """What every pool gets a copy of, such as a login at a registry."""
     adopting: pulumi.ProviderResource
@@ -120,7 +120,7 @@ class FleetEnvironment(pulumi.ComponentResource):
                 image=args.image,
                 pull_secret=args.plan.pull_secret,
                 seed=args.seed,
-                api_key=args.api_keys[user.api_key] if user.api_key else None,
+                secrets={use.key: args.api_keys[use.source] for use in user.runtime.secrets},
                 namespace=pool.namespace,
                 ready=pool.ready,
                 adopting=args.adopting,

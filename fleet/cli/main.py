@@ -22,6 +22,7 @@ from fleet.cli.shell import (
     run,
     say,
     unsealed,
+    warn,
 )
 from fleet.errors import InputError, Problem
 from fleet.images.tags import resolve_image
@@ -30,6 +31,7 @@ from fleet.plan.environment import make_plan
 from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.reading import Environment
 from fleet.stackfile.schema import schema_text
+from fleet.stackfile.warnings import warnings_of
 
 app = typer.Typer(
     name="fleet",
@@ -53,6 +55,8 @@ def validate(stack: Stack = "dev") -> None:
     """Check a stack file and its scenes; print every problem at once."""
     with reported():
         environment = read_environment(stack)
+        for line in warnings_of(environment):
+            warn(line)
         count = len(environment.config.users)
         say(f"{stack}: {count} users, {len(environment.config.scenes)} scenes, no problems")
 

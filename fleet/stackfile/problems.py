@@ -26,6 +26,14 @@ _LIST = ("a list is expected", "write it as [a, b] or as lines with -")
 _WHOLE = ("a whole number is expected", "write digits without quotes")
 _BOOL = ("true or false is expected", "write true or false")
 
+_FORMER_MODEL = (
+    "a key of release 0.1.0: providers and models have taken its place",
+    "write providers: {openai: {kind: openai-compatible, baseUrl: …, apiKey: modelApiKey, "
+    "models: {NAME: {}}}} and models: {default: openai/NAME}",
+)
+# Below it, `gpu` is near to `cpu` and `storage` to `state`.
+_NEAR = 0.75
+
 _WORDS: dict[str, _Words] = {
     RULE: lambda context: (context["rule"], context["change"]),
     "missing": lambda _: ("this key is required", "add it"),
@@ -86,6 +94,8 @@ def _problem(item: ErrorDetails, root: str) -> Problem:
         # A number that knows how it was written has attributes, where pydantic looks for the tag.
         kind = "model_type"
     if kind == "extra_forbidden":
+        if item["loc"] == ("model",):
+            return Problem(key, "a mapping", *_FORMER_MODEL)
         # What an unknown key holds is unknown too: it may be a credential.
         value = "a text" if isinstance(given, str) else shown(given)
         return Problem(key, value, "unknown key", _nearest(item["loc"]))
@@ -143,7 +153,7 @@ def _nearest(location: tuple[int | str, ...]) -> str:
     for part in location[:-1]:
         place = _step(place, part)
     known = sorted(place.get("properties", {}))
-    close = difflib.get_close_matches(str(location[-1])[:80], known, n=1)
+    close = difflib.get_close_matches(str(location[-1])[:80], known, n=1, cutoff=_NEAR)
     if close:
         return f"did you mean {close[0]}?"
     return f"remove it; known here: {', '.join(known)}" if known else "remove it"

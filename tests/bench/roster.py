@@ -34,12 +34,15 @@ def write(
         "cluster": {"kind": "existing", "context": CONTEXT},
         "image": {"mode": "local", "reference": "opencode-fleet/runtime:bench"},
         "access": {"domain": "fleet.localhost", "tls": "none"},
-        "model": {
-            "provider": "openai",
-            "baseUrl": "https://api.openai.com/v1",
-            "name": "gpt-5",
-            "smallName": "gpt-5-mini",
+        "providers": {
+            "openai": {
+                "kind": "openai-compatible",
+                "baseUrl": "https://api.openai.com/v1",
+                "apiKey": "modelApiKey",
+                "models": {"gpt-5": {}, "gpt-5-mini": {}},
+            }
         },
+        "models": {"default": "openai/gpt-5", "small": "openai/gpt-5-mini"},
         "pools": {f"pool-{number}": {} for number in range(pools + 1)},
         "scenes": {name: {"path": f"scenes/{name}"} for name in ("coding", "research")},
         "users": users(count, pools),

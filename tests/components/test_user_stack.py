@@ -25,9 +25,8 @@ from tests.support.small_fleet import (
     plan_of,
     secret_texts,
 )
-from tests.support.stacks import FULL, SMALL, Values, with_value
+from tests.support.stacks import FULL, MODEL, SMALL, Values, with_value
 
-MODEL = {"provider": "openai", "baseUrl": "https://api.example.com/v1", "name": "gpt-5"}
 ROUTED = {
     **SMALL,
     "access": {
@@ -39,8 +38,8 @@ ROUTED = {
 SUSPENDED = with_value(SMALL, "users[1].state", "suspended")
 KEYED = {
     **SMALL,
-    "model": MODEL,
-    "users": [{"id": "alice", "apiKey": "aliceApiKey"}, {"id": "bob"}],
+    **MODEL,
+    "users": [{"id": "alice", "apiKeys": {"openai": "aliceApiKey"}}, {"id": "bob"}],
 }
 VARIANTS = {
     "small": SMALL,
@@ -200,9 +199,9 @@ def test_a_suspended_user_has_no_pod(tmp_path: Path) -> None:
 def test_a_key_of_the_users_own_reaches_their_secret_only(tmp_path: Path) -> None:
     made = deploy(plan_of(KEYED, tmp_path))
     alice = made.one("Secret", "alice-secret")
-    assert alice.is_secret("data.apiKey")
-    assert secret_texts(alice)["apiKey"] == KEYS["aliceApiKey"]
-    assert secret_texts(made.one("Secret", "bob-secret"))["apiKey"] == KEYS["modelApiKey"]
+    assert alice.is_secret("data.FLEET_KEY_OPENAI")
+    assert secret_texts(alice)["FLEET_KEY_OPENAI"] == KEYS["aliceApiKey"]
+    assert secret_texts(made.one("Secret", "bob-secret"))["FLEET_KEY_OPENAI"] == KEYS["modelApiKey"]
 
 
 def _mark(made: Engine, user: str, what: str = "api-key") -> str:

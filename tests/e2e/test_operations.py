@@ -117,7 +117,7 @@ def test_rendered_manifests_work_once_their_secrets_are_filled(make: Maker) -> N
         return next((one["message"] for one in reasons if "Config" in one.get("reason", "")), None)
 
     assert "password" in until("the pod says which key it misses", waits, 60)
-    data = {"password": environment.workspace("ann").password, "apiKey": API_KEY}
+    data = {"password": environment.workspace("ann").password, "FLEET_KEY_OPENAI": API_KEY}
     patch = ("--type=merge", "-p", json.dumps({"stringData": data}))
     environment.kube.ask("patch", "secret", "oc-ann", f"-n={environment.namespace}", *patch)
     before = environment.ready("ann", 120)["metadata"]["uid"]

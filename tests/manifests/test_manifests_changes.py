@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.support.deployed import Deployed, deploy, objects_of_user
-from tests.support.stacks import SMALL, Values, with_value, without
+from tests.support.stacks import MODEL, SMALL, Values, with_value, without
 
 BASE: Values = {
     **SMALL,
-    "model": {"provider": "openai", "baseUrl": "https://api.openai.com/v1", "name": "gpt-5"},
+    **MODEL,
     "scenes": {"coding": {"path": "scenes/coding"}, "research": {"path": "scenes/research"}},
     "profiles": {"standard": {}, "large": {"memory": {"request": "1Gi", "limit": "4Gi"}}},
     "users": [
@@ -95,7 +95,14 @@ EDITS: dict[str, tuple[Callable[[Values], Values], set[str]]] = {
         lambda values: with_value(values, "users[1].passwordVersion", 2),
         {"bob"},
     ),
-    "another model": (lambda values: with_value(values, "model.name", "gpt-6"), EVERYBODY),
+    "another model": (
+        lambda values: with_value(
+            with_value(values, "models.default", "openai/gpt-6"),
+            "providers.openai.models",
+            {"gpt-6": {}},
+        ),
+        EVERYBODY,
+    ),
     "another domain": (
         lambda values: with_value(values, "access.domain", "other.localhost"),
         set(),

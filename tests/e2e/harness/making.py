@@ -57,7 +57,7 @@ class Maker:
                 "cluster": {"kind": "existing", "context": self.kube.context},
                 "image": {"mode": "local", "reference": self.image},
                 "access": {"domain": f"{name}.localhost", "tls": "none", "port": self.door[1]},
-                "model": self.model.config,
+                **self.model.config,
                 "network": {"allow": self.model.allow},
                 "profiles": {"standard": deepcopy(SMALL)},
                 "scenes": {
