@@ -150,7 +150,7 @@ def _overlap(one: str, two: str) -> bool:
 
 def secret_problems(config: StackConfig, secrets: frozenset[str]) -> Iterator[Problem]:
     """Yield secrets that are referred to and absent, or present and referred to by nothing."""
-    known = {SEED_KEY}
+    known = {"modelApiKey", SEED_KEY}
     for key, name, needed in _references(config):
         known.add(name)
         if name == SEED_KEY:

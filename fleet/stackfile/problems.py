@@ -31,8 +31,11 @@ _FORMER_MODEL = (
     "write providers: {openai: {kind: openai-compatible, baseUrl: …, apiKey: modelApiKey, "
     "models: {NAME: {}}}} and models: {default: openai/NAME}",
 )
+# Below these stand names of secrets, or what is easily a secret itself.
+_SECRETS = {"apiKeys", "env", "headers", "options", "secretEnv", "hosts"}
 # Below it, `gpu` is near to `cpu` and `storage` to `state`.
 _NEAR = 0.75
+_SHORT = 3
 
 _WORDS: dict[str, _Words] = {
     RULE: lambda context: (context["rule"], context["change"]),
@@ -105,7 +108,7 @@ def _problem(item: ErrorDetails, root: str) -> Problem:
         tag = str(context["discriminator"]).strip("'")
         key = f"{key}.{tag}" if key else tag
         value = shown(given[tag]) if tag in given else "missing"
-    elif names_secret(key) and isinstance(given, str):
+    elif isinstance(given, str) and (names_secret(key) or _below_secrets(item)):
         value = HIDDEN
     else:
         value = shown(given)
@@ -114,6 +117,10 @@ def _problem(item: ErrorDetails, root: str) -> Problem:
     if kind == "string_type" and (given is None or isinstance(given, Mapping | list)):
         change = "write one text"
     return Problem(key, value, rule, change)
+
+
+def _below_secrets(item: ErrorDetails) -> bool:
+    return item["loc"][-1] != "[key]" and not _SECRETS.isdisjoint(file_keys(item))
 
 
 def _is_mapping(value: object) -> bool:
@@ -154,6 +161,8 @@ def _nearest(location: tuple[int | str, ...]) -> str:
         place = _step(place, part)
     known = sorted(place.get("properties", {}))
     close = difflib.get_close_matches(str(location[-1])[:80], known, n=1, cutoff=_NEAR)
+    word = str(location[-1]).lower()
+    close = close or [name for name in known if len(word) > _SHORT and word in name.lower()]
     if close:
         return f"did you mean {close[0]}?"
     return f"remove it; known here: {', '.join(known)}" if known else "remove it"

@@ -60,7 +60,7 @@ def test_nothing_else_is_answered(helper: Path, action: str, question: str) -> N
 
 def test_the_known_hosts_are_those_that_the_forges_publish() -> None:
     done = subprocess.run(
-        ["ssh-keygen", "-lf", str(IMAGE / "ssh" / "ssh_known_hosts")],
+        ["/usr/bin/ssh-keygen", "-lf", str(IMAGE / "ssh" / "ssh_known_hosts")],
         check=True,
         capture_output=True,
         text=True,
