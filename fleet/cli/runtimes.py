@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -184,9 +185,16 @@ def rescue(
         secret = make_plan(environment).pull_secret
         cluster = cluster_of(environment, context)
         pod = rescue_manifest(found, reference, secret)
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, _interrupted)
         with rescue_pod(cluster, found, pod, timeout, warn) as name:
             code = _in_rescue(cluster, found, name, command)
         raise SystemExit(code)
+
+
+def _interrupted(*_: object) -> None:
+    """End as on Ctrl-C: a terminal that is closed must not leave a runtime stopped."""
+    raise KeyboardInterrupt
 
 
 def _in_rescue(cluster: Cluster, user: UserPlan, pod: str, command: list[str] | None) -> int:
