@@ -31,6 +31,7 @@ from fleet.engine.stack import EngineStack
 from fleet.errors import CHANGES, InputError, Problem
 from fleet.images.tags import resolve_image
 from fleet.names import LABEL_USER, slug
+from fleet.stackfile.warnings import warnings_of
 
 _LISTED = 40
 _DIFFERS = frozenset({"update", "delete"})
@@ -73,6 +74,8 @@ class _Done:
 
 def up(deployment: Deployment, timeout: float | None, *, confirmed: bool, as_json: bool) -> None:
     """Deploy, wait for the runtimes unless `timeout` is None, purge, say what was done."""
+    for line in warnings_of(deployment.environment):
+        warn(line)
     with _ending_kindly():
         existing = deployment.existing_cluster()
         with deployment.stack() as stack:
