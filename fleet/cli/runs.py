@@ -74,13 +74,13 @@ class _Done:
 
 def up(deployment: Deployment, timeout: float | None, *, confirmed: bool, as_json: bool) -> None:
     """Deploy, wait for the runtimes unless `timeout` is None, purge, say what was done."""
-    for line in warnings_of(deployment.environment):
-        warn(line)
     with _ending_kindly():
         existing = deployment.existing_cluster()
         with deployment.stack() as stack:
             cluster = existing or deployment.made_cluster(stack)
             before = look(stack, cluster, deployment.plan, partial(deployment.written_seed, stack))
+            for line in warnings_of(deployment.environment):
+                warn(line)
             _confirm_purge(deployment, before, confirmed=confirmed)
             deployment.keep_seed(stack, before.seed)
             with watching() as progress:

@@ -120,7 +120,7 @@ def _problem(item: ErrorDetails, root: str) -> Problem:
 
 
 def _below_secrets(item: ErrorDetails) -> bool:
-    return item["loc"][-1] != "[key]" and not _SECRETS.isdisjoint(file_keys(item))
+    return item["loc"][-1:] != ("[key]",) and not _SECRETS.isdisjoint(file_keys(item))
 
 
 def _is_mapping(value: object) -> bool:

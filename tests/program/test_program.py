@@ -180,9 +180,9 @@ def test_a_short_seed_fails_the_run_and_is_not_repeated() -> None:
 
 
 def test_the_seed_is_handed_to_no_user() -> None:
-    lines = refusal(with_value(SCENED, "users[0].apiKey", "passwordSeed"))
+    lines = refusal(with_value(SCENED, "users[0].secretEnv", {"A": "passwordSeed"}))
     assert lines == [
-        "users[0].apiKey: passwordSeed: the seed of all passwords is given to nobody: "
+        "users[0].secretEnv.A: passwordSeed: the seed of all passwords is given to nobody: "
         "give this secret a key of its own"
     ]
 
