@@ -9,7 +9,7 @@ import pytest
 
 from fleet.manifests.render import RenderInputs, rendered_files
 from fleet.names import SEED_KEY
-from fleet.plan.environment import Plan, fingerprint
+from fleet.plan.environment import Plan, fingerprint, secrets_fingerprint
 from fleet.plan.passwords import derive_password, identity_of
 from tests.support.recording import Engine
 from tests.support.small_fleet import (
@@ -204,14 +204,15 @@ def test_a_key_of_the_users_own_reaches_their_secret_only(tmp_path: Path) -> Non
     assert secret_texts(made.one("Secret", "bob-secret"))["FLEET_KEY_OPENAI"] == KEYS["modelApiKey"]
 
 
-def _mark(made: Engine, user: str, what: str = "api-key") -> str:
+def _mark(made: Engine, user: str, what: str = "secrets") -> str:
     spec = made.one("Deployment", f"{user}-deployment").inputs["spec"]
     return spec["template"]["metadata"]["annotations"][f"opencode-fleet/{what}-fingerprint"]
 
 
 def test_a_new_key_restarts_the_pod_and_stays_out_of_its_spec(tmp_path: Path) -> None:
     made = deploy(plan_of(KEYED, tmp_path))
-    assert _mark(made, "alice") == fingerprint(KEYS["aliceApiKey"])
+    given = {"FLEET_KEY_OPENAI": KEYS["aliceApiKey"]}
+    assert _mark(made, "alice") == secrets_fingerprint(given)
     runtime = made.one("Deployment", "alice-deployment")
     assert runtime.secret_paths == frozenset()
     assert KEYS["aliceApiKey"] not in str(runtime.inputs)
@@ -219,7 +220,8 @@ def test_a_new_key_restarts_the_pod_and_stays_out_of_its_spec(tmp_path: Path) ->
 
 def test_a_user_without_a_key_has_no_fingerprint(tmp_path: Path) -> None:
     made = deploy(plan_of(SMALL, tmp_path))
-    assert _mark(made, "alice") == ""
+    with pytest.raises(KeyError):
+        _mark(made, "alice")
     assert set(secret_texts(made.one("Secret", "alice-secret"))) == {"password"}
 
 
