@@ -68,7 +68,8 @@ def apply_with(release: Release, folder: Path, environment: Environment) -> None
     now = environment.config
     # Release 0.1.0 knew one endpoint.
     (name, provider), *_ = now["providers"].items()
-    model = {"provider": name, "baseUrl": provider["baseUrl"], "name": [*provider["models"]][0]}
+    first = next(iter(provider["models"]))
+    model = {"provider": name, "baseUrl": provider["baseUrl"], "name": first}
     environment.config = {key: it for key, it in now.items() if key not in ("providers", "models")}
     environment.config["model"] = model
     environment.save()
