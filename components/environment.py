@@ -136,7 +136,7 @@ class FleetEnvironment(pulumi.ComponentResource):
                 image=args.image,
                 pull_secret=args.plan.pull_secret,
                 seed=args.seed,
-                api_key=args.sealed[user.api_key] if user.api_key else None,
+                secrets={use.key: args.sealed[use.source] for use in user.runtime.secrets},
                 namespace=pool.namespace,
                 counted=pool.counted,
                 ready=pool.ready,

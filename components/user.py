@@ -6,6 +6,7 @@ Owns: which object waits for which, what outlives the user. Leaves out: what the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,8 +18,8 @@ from components.providers import retained_options
 from fleet.manifests.runtime import RuntimeInputs
 from fleet.manifests.types import Manifest
 from fleet.manifests.user import secret_text, user_objects
-from fleet.names import API_KEY_KEY, PASSWORD_KEY
-from fleet.plan.environment import UserPlan, fingerprint
+from fleet.names import PASSWORD_KEY
+from fleet.plan.environment import UserPlan, fingerprint, secrets_fingerprint
 from fleet.plan.passwords import user_password
 
 _ROLES = {
@@ -38,8 +39,8 @@ class UserStackArgs:
     pull_secret: str | None
     seed: pulumi.Output[str]
     """What the password is derived from, a secret."""
-    api_key: pulumi.Output[str] | None
-    """The model API key, a secret; None for a user without one."""
+    secrets: Mapping[str, pulumi.Output[str]]
+    """What else the user's Secret holds, by its keys; secrets."""
     namespace: pulumi.Input[str]
     """Name of the user's namespace, once it exists."""
     counted: pulumi.Input[str]
@@ -97,16 +98,14 @@ def _place(args: UserStackArgs, manifest: Manifest) -> pulumi.Input[str]:
 
 def _inputs(args: UserStackArgs, password: pulumi.Output[str]) -> RuntimeInputs:
     data = {PASSWORD_KEY: password.apply(secret_text)}
-    api_key_mark: pulumi.Input[str] = ""
-    if args.api_key is not None:
-        data[API_KEY_KEY] = args.api_key.apply(secret_text)
-        api_key_mark = _mark(args.api_key)
+    data |= {key: text.apply(secret_text) for key, text in args.secrets.items()}
+    others = pulumi.Output.all(**args.secrets) if args.secrets else None
     return RuntimeInputs(
         image=args.image,
         pull_secret=args.pull_secret,
         secret_data=data,
         password_fingerprint=_mark(password),
-        api_key_fingerprint=api_key_mark,
+        secrets_fingerprint=_marks(others) if others is not None else "",
     )
 
 
@@ -117,3 +116,8 @@ def _mark(secret: pulumi.Output[str]) -> pulumi.Output[str]:
     secret away.
     """
     return pulumi.Output.unsecret(secret.apply(fingerprint))
+
+
+def _marks(secrets: pulumi.Output[dict[str, str]]) -> pulumi.Output[str]:
+    """Return the fingerprint of several secrets by their keys, in clear."""
+    return pulumi.Output.unsecret(secrets.apply(secrets_fingerprint))

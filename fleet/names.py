@@ -54,13 +54,13 @@ HOURS = f"{PREFIX}/hours"
 IDENTITY = f"{PREFIX}/identity"
 # Of a pod: hashes of what its Secret holds, so that it restarts when that changes.
 PASSWORD_FINGERPRINT = f"{PREFIX}/password-fingerprint"
-API_KEY_FINGERPRINT = f"{PREFIX}/api-key-fingerprint"
-# Of the door's pods.
+# Of all that is secret but the password; the door's pods have it too.
 SECRETS_FINGERPRINT = f"{PREFIX}/secrets-fingerprint"
+# Of a pod, before a scene's id: its version, which restarts its users.
+SCENE_VERSION = f"{PREFIX}/scene-version-"
 
 # Keys of a user's Secret.
 PASSWORD_KEY = "password"  # noqa: S105 - a key's name
-API_KEY_KEY = "apiKey"
 
 _HASH = 10
 _PLAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")

@@ -100,6 +100,9 @@ class Conditions:
 
     def _sealed_for(self, plan: Plan) -> list[tuple[str, str]]:
         """Return the secrets that matter to a stack: not the API keys of other users."""
-        theirs = {user.api_key for user in self.deployment.plan.users}
-        others = theirs - {user.api_key for user in plan.users}
+        others = _sources(self.deployment.plan) - _sources(plan)
         return [(key, text) for key, text in sorted(self._sealed.items()) if key not in others]
+
+
+def _sources(plan: Plan) -> set[str]:
+    return {use.source for user in plan.users for use in user.runtime.secrets}

@@ -25,6 +25,7 @@ from fleet.cli.shell import (
     say,
     say_json,
     unsealed,
+    warn,
 )
 from fleet.errors import InputError, Problem
 from fleet.images.tags import DOOR, resolve_image
@@ -33,6 +34,7 @@ from fleet.plan.environment import make_plan
 from fleet.stackfile.config import ExistingCluster
 from fleet.stackfile.reading import Environment
 from fleet.stackfile.schema import schema_text
+from fleet.stackfile.warnings import warnings_of
 
 app = typer.Typer(
     name="fleet",
@@ -63,10 +65,13 @@ def validate(stack: Stack = "dev", as_json: Json = False) -> None:
                 say_json({"problems": [asdict(problem) for problem in error.problems]})
             raise
         users, scenes = len(environment.config.users), len(environment.config.scenes)
+        warnings = list(warnings_of(environment))
         if as_json:
             told = {"environment": environment.name, "users": users, "scenes": scenes}
-            say_json({**told, "problems": []})
+            say_json({**told, "problems": [], "warnings": warnings})
             return
+        for line in warnings:
+            warn(line)
         say(f"{stack}: {users} users, {scenes} scenes, no problems")
 
 

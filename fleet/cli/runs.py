@@ -37,6 +37,7 @@ from fleet.errors import CHANGES, InputError, Problem
 from fleet.images.tags import RUNTIME, resolve_image
 from fleet.names import LABEL_USER, slug
 from fleet.stackfile.door import SignInMode
+from fleet.stackfile.warnings import warnings_of
 
 _LISTED = 40
 _DIFFERS = frozenset({"update", "delete"})
@@ -85,6 +86,8 @@ def up(deployment: Deployment, timeout: float | None, *, confirmed: bool, as_jso
         existing = deployment.existing_cluster()
         with deployment.stack() as stack, deployment.held():
             before = _look(deployment, stack, existing)
+            for line in warnings_of(deployment.environment):
+                warn(line)
             _confirm_purge(deployment, before, confirmed=confirmed)
             _confirm_removal(deployment, before, confirmed=confirmed)
             _tell_absent(before)

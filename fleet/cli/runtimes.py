@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import webbrowser
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -258,9 +261,25 @@ def rescue(
         secret = make_plan(environment).pull_secret
         cluster = _cluster(stack, environment, context)
         pod = rescue_manifest(found, reference, secret)
-        with rescue_pod(cluster, found, pod, timeout, warn) as name:
+        with _hung_up(), rescue_pod(cluster, found, pod, timeout, warn) as name:
             code = _in_rescue(cluster, found, name, command)
         raise SystemExit(code)
+
+
+@contextmanager
+def _hung_up() -> Generator[None]:
+    """End as on Ctrl-C when the terminal is closed, which must not leave a runtime stopped."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGHUP, signal.SIGTERM)
+    before = [signal.signal(number, end) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _in_rescue(cluster: Cluster, user: UserPlan, pod: str, command: list[str] | None) -> int:

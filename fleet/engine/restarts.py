@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fleet.engine.events import Inputs, part, parts
 from fleet.errors import shown
-from fleet.plan.opencode import API_KEY_VARIABLE
 from fleet.values.quantity import parse_quantity
 
 ORDER = "order of its scenes and settings"
@@ -24,8 +23,10 @@ Topics = dict[str, object]
 _SCENE_MOUNT = re.compile(r"/app/(?P<scene>[^/]+)/(?:AGENTS\.md|\.opencode)")
 _SCENE_VOLUME = "scene-"
 _SCENES_VARIABLE = "FLEET_SCENES"
-_MARKS = (("password-", "password"), ("api-key-", "API key"))
+_KEY_VARIABLE = "FLEET_KEY_"
+_MARKS = (("password-", "password"), ("api-key-", "API key"), ("secrets-", "secret"))
 _SECRET_KEYS = {"password": "password", "apiKey": "API key"}
+_SCENE_MARK = "scene-version-"
 _TOLD_ELSEWHERE = frozenset({"name", "image", "env", "resources", "volumeMounts"})
 # Both sides of these fit a line; of the others only that they changed is worth telling.
 _TOLD_WITH_VALUES = re.compile(r"image|(?:cpu|memory|ephemeral-storage) (?:request|limit)")
@@ -161,8 +162,8 @@ def _beside(container: Inputs, main: Iterable[Inputs]) -> str:
 def _variable(variable: Inputs) -> str:
     name = str(variable.get("name"))
     key = part(variable, "valueFrom", "secretKeyRef").get("key")
-    if name == API_KEY_VARIABLE:
-        return "API key"
+    if name.startswith(_KEY_VARIABLE):
+        return f"API key of {name.removeprefix(_KEY_VARIABLE).lower().replace('_', '-')}"
     return _SECRET_KEYS.get(str(key), f"env {name}")
 
 
@@ -182,6 +183,8 @@ def _volume_topic(name: str) -> str:
 
 def _mark(annotation: str) -> str:
     name = annotation.rpartition("/")[2]
+    if name.startswith(_SCENE_MARK):
+        return f"scene {name.removeprefix(_SCENE_MARK)}"
     for prefix, topic in _MARKS:
         if annotation.startswith("opencode-fleet/") and name.startswith(prefix):
             return topic

@@ -22,7 +22,7 @@ from fleet.names import (
 )
 from fleet.plan.door import DoorPlan
 from fleet.plan.environment import PoolPlan
-from fleet.stackfile.config import Network, Peer
+from fleet.stackfile.network import Network, Peer, PrivateEndpoint
 from fleet.values.ranges import closed_ranges
 
 RUNTIME_PORT = 4096
@@ -164,19 +164,26 @@ def _names(network: Network) -> dict[str, Any]:
 
 def _exits(pool: PoolPlan) -> list[dict[str, Any]]:
     four, six = closed_ranges(pool.network.deny)
+    internet: dict[str, Any] = {
+        "to": [
+            {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(four)}},
+            {"ipBlock": {"cidr": "::/0", "except": list(six)}},
+        ]
+    }
     return [
         _names(pool.network),
-        {
-            "to": [
-                {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(four)}},
-                {"ipBlock": {"cidr": "::/0", "except": list(six)}},
-            ]
-        },
+        *([internet] if pool.network.internet else []),
         *(
             {
-                "to": [{"ipBlock": {"cidr": item.cidr}}],
+                "to": [_endpoint(item)],
                 "ports": [{"protocol": "TCP", "port": item.port}],
             }
             for item in pool.network.allow
         ),
     ]
+
+
+def _endpoint(item: PrivateEndpoint) -> dict[str, Any]:
+    if item.namespace is not None:
+        return _peer(Peer(namespace=item.namespace, pod_labels=item.pod_labels))
+    return {"ipBlock": {"cidr": item.cidr}}

@@ -28,13 +28,14 @@ from fleet.names import (
     pool_labels,
     shared_volume_name,
 )
-from fleet.plan.environment import PoolPlan, SceneConfigMap
+from fleet.plan.environment import PoolPlan
+from fleet.plan.runtime_spec import FilesPlan, NfsPlan
+from fleet.plan.scenes import SceneConfigMap
 from fleet.stackfile.config import MAX_USERS_A_POOL
 from fleet.stackfile.scene_names import config_map_key
 from fleet.stackfile.storage import SharedClaim
 
 SHARED_CLAIM = "workspaces"
-MANAGED_CONFIG_FILE = "opencode.json"
 RETAINED = {RETAIN: "true"}
 # Claims of former users are retained and count. Of all else a user has one, for moments two.
 _CLAIMS_A_POOL = 5 * MAX_USERS_A_POOL
@@ -49,7 +50,7 @@ def pool_objects(pool: PoolPlan, identity: Input | None = None) -> list[Manifest
         namespace(pool, identity),
         resource_quota(pool),
         limit_range(pool),
-        managed_config_map(pool),
+        *(files_config_map(pool, files) for files in pool.files),
         *(scene_config_map(pool, part) for scene in pool.scenes for part in scene.config_maps),
         *network_policies(pool),
         *agent_control(pool),
@@ -57,6 +58,8 @@ def pool_objects(pool: PoolPlan, identity: Input | None = None) -> list[Manifest
     ]
     if pool.shared is not None:
         objects.extend(shared_storage(pool, pool.shared))
+    for export in pool.nfs:
+        objects.extend(nfs_storage(pool, export))
     return objects
 
 
@@ -146,14 +149,14 @@ def limit_range(pool: PoolPlan) -> Spec:
     }
 
 
-def managed_config_map(pool: PoolPlan) -> ConfigMap:
-    """Return OpenCode's managed configuration, named by its content."""
+def files_config_map(pool: PoolPlan, files: FilesPlan) -> ConfigMap:
+    """Return files that runtimes mount, such as OpenCode's managed configuration."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(pool, pool.managed_config),
+        "metadata": _metadata(pool, files.name),
         "immutable": True,
-        "data": {MANAGED_CONFIG_FILE: pool.managed_config_text},
+        "data": dict(files.files),
     }
 
 
@@ -291,6 +294,44 @@ def shared_storage(pool: PoolPlan, shared: SharedClaim) -> list[Manifest]:
             "mountOptions": ["nolock", "tcp", "noresvport"],
             "claimRef": {"namespace": pool.namespace, "name": SHARED_CLAIM},
             **source,
+        },
+    }
+    return [volume, claim]
+
+
+def nfs_storage(pool: PoolPlan, export: NfsPlan) -> list[Manifest]:
+    """Return a volume and a claim for an NFS folder: Pod Security lets no pod name one itself.
+
+    What is in the folder is somebody else's: nothing here deletes it.
+    """
+    size = {"storage": "1Gi"}
+    volume: Spec = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {
+            "name": export.volume,
+            "labels": pool_labels(pool.environment, pool.name),
+            "annotations": RETAINED,
+        },
+        "spec": {
+            "capacity": size,
+            "accessModes": ["ReadWriteMany"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": "",
+            "mountOptions": ["nolock", "tcp", "noresvport"],
+            "claimRef": {"namespace": pool.namespace, "name": export.claim},
+            "nfs": {"server": export.server, "path": export.path},
+        },
+    }
+    claim: Claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {**_metadata(pool, export.claim), "annotations": RETAINED},
+        "spec": {
+            "accessModes": ["ReadWriteMany"],
+            "resources": {"requests": size},
+            "storageClassName": "",
+            "volumeName": export.volume,
         },
     }
     return [volume, claim]

@@ -17,9 +17,9 @@ from fleet.manifests.runtime import RuntimeInputs
 from fleet.manifests.types import Manifest
 from fleet.manifests.user import secret_text, user_objects
 from fleet.manifests.yaml_block import documents
-from fleet.names import API_KEY_KEY, PASSWORD_KEY, SEED_KEY
+from fleet.names import PASSWORD_KEY, SEED_KEY
 from fleet.plan.door import SEED_SECRET
-from fleet.plan.environment import Plan, UserPlan, fingerprint
+from fleet.plan.environment import Plan, UserPlan, fingerprint, secrets_fingerprint
 from fleet.plan.passwords import identity_of, user_password
 from fleet.stackfile.config import TlsMode
 from fleet.values.secrecy import missing_seed
@@ -84,16 +84,16 @@ def _of_user(plan: Plan, user: UserPlan, inputs: RenderInputs) -> RuntimeInputs:
     texts: dict[str, str] = {}
     if (seed := inputs.secrets.get(SEED_KEY)) is not None:
         texts[PASSWORD_KEY] = user_password(user, seed)
-    if user.api_key is not None:
-        texts[API_KEY_KEY] = inputs.secrets[user.api_key]
-    marks = {key: fingerprint(text) for key, text in texts.items()}
+    password = texts.get(PASSWORD_KEY)
+    given = {use.key: inputs.secrets[use.source] for use in user.runtime.secrets}
+    texts |= given
     data = {key: secret_text(text) for key, text in texts.items()}
     return RuntimeInputs(
         image=inputs.image,
         pull_secret=plan.pull_secret,
         secret_data=data if inputs.with_secrets else None,
-        password_fingerprint=marks.get(PASSWORD_KEY, ""),
-        api_key_fingerprint=marks.get(API_KEY_KEY, ""),
+        password_fingerprint=fingerprint(password) if password is not None else "",
+        secrets_fingerprint=secrets_fingerprint(given) if given else "",
     )
 
 

@@ -5,11 +5,12 @@ Sources: the image's contract (docs/image.md) and Pod Security `restricted`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from fleet.manifests.policies import RUNTIME_PORT
-from fleet.manifests.pool import MANAGED_CONFIG_FILE, SHARED_CLAIM
+from fleet.manifests.pool import SHARED_CLAIM
 from fleet.manifests.types import (
     ConfigMapVolume,
     Container,
@@ -17,6 +18,7 @@ from fleet.manifests.types import (
     EnvVar,
     Input,
     KeyToPath,
+    PlacementSpec,
     Probe,
     Resources,
     Volume,
@@ -24,31 +26,34 @@ from fleet.manifests.types import (
 )
 from fleet.names import (
     ADMIN,
-    API_KEY_FINGERPRINT,
-    API_KEY_KEY,
     DISPLAY_NAME,
     HOURS,
+    LABEL_ENVIRONMENT,
     LOGIN,
     PASSWORD_FINGERPRINT,
     PASSWORD_KEY,
     PASSWORD_VERSION,
     PROFILE,
+    SCENE_VERSION,
     SCENES,
+    SECRETS_FINGERPRINT,
     STATE,
     SUSPEND_AFTER,
     USER_ID,
+    runtime_selector,
     user_labels,
     user_selector,
 )
-from fleet.plan.environment import SceneConfigMap, ScenePlan, UserPlan
-from fleet.plan.opencode import API_KEY_VARIABLE
+from fleet.plan.environment import UserPlan
 from fleet.plan.people import as_json
+from fleet.plan.runtime_spec import HOME, SECRETS, TRUST, FilesPlan, MountPlan
+from fleet.plan.scenes import SceneConfigMap, ScenePlan
 from fleet.stackfile.scene_names import config_map_key
+from fleet.stackfile.workspace import Placement, Toleration
 
 RUNTIME_UID = 10001
 _RUNS = 0o755
 _SHARED: Volume = {"name": "shared", "persistentVolumeClaim": {"claimName": SHARED_CLAIM}}
-HOME = "/home/opencode"
 CONTAINER_SECURITY: dict[str, Any] = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -68,8 +73,8 @@ class RuntimeInputs:
     """Data of the user's Secret in base64; None leaves it out."""
     password_fingerprint: Input = ""
     """Changes with the password, so that the pod restarts and asks for the new one."""
-    api_key_fingerprint: Input = ""
-    """Changes with the model API key, so that the pod restarts and reads the new one."""
+    secrets_fingerprint: Input = ""
+    """Changes with any other secret of the user's, so that the pod restarts and reads it."""
 
 
 def deployment(user: UserPlan, inputs: RuntimeInputs) -> Deployment:
@@ -96,10 +101,7 @@ def deployment(user: UserPlan, inputs: RuntimeInputs) -> Deployment:
             "template": {
                 "metadata": {
                     "labels": user_labels(user.environment, user.pool, user.id),
-                    "annotations": {
-                        PASSWORD_FINGERPRINT: inputs.password_fingerprint,
-                        API_KEY_FINGERPRINT: inputs.api_key_fingerprint,
-                    },
+                    "annotations": _marks(user, inputs),
                 },
                 "spec": {
                     "automountServiceAccountToken": False,
@@ -116,6 +118,7 @@ def deployment(user: UserPlan, inputs: RuntimeInputs) -> Deployment:
                     "initContainers": [_init_container(user, inputs.image, mounts)],
                     "containers": [_container(user, inputs.image, mounts)],
                     "volumes": _volumes(user),
+                    **placement(user.profile, user),
                 },
             },
         },
@@ -143,6 +146,17 @@ def _annotations(user: UserPlan) -> dict[str, str]:
         HOURS: user.hours,
     }
     return {key: text for key, text in noted.items() if text is not None}
+
+
+def _marks(user: UserPlan, inputs: RuntimeInputs) -> dict[str, Input]:
+    """Return what a pod restarts for beyond its own text."""
+    marks: dict[str, Input] = {PASSWORD_FINGERPRINT: inputs.password_fingerprint}
+    if user.runtime.secrets:
+        marks[SECRETS_FINGERPRINT] = inputs.secrets_fingerprint
+    for scene in user.scenes:
+        if scene.version > 1:
+            marks[f"{SCENE_VERSION}{scene.id}"] = str(scene.version)
+    return marks
 
 
 def _init_container(user: UserPlan, image: Input, mounts: list[VolumeMount]) -> Container:
@@ -178,7 +192,7 @@ def _container(user: UserPlan, image: Input, mounts: list[VolumeMount]) -> Conta
         "readinessProbe": _probe(period=10, timeout=3, failures=3),
         # An npm install blocks the event loop for a minute and more; that is no reason to kill.
         "livenessProbe": _probe(period=30, timeout=10, failures=6),
-        "resources": _resources(user),
+        "resources": _with_extended(_resources(user), user.profile.resources),
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": mounts,
     }
@@ -202,9 +216,13 @@ def _environment(user: UserPlan) -> list[EnvVar]:
             "valueFrom": {"secretKeyRef": {"name": user.name, "key": PASSWORD_KEY}},
         },
     ]
-    if user.api_key is not None:
-        key = {"name": user.name, "key": API_KEY_KEY}
-        variables.append({"name": API_KEY_VARIABLE, "valueFrom": {"secretKeyRef": key}})
+    for use in user.runtime.secrets:
+        if use.variable is not None:
+            key = {"name": user.name, "key": use.key}
+            variables.append({"name": use.variable, "valueFrom": {"secretKeyRef": key}})
+    # Kubernetes would put other variables in the place of $(NAME).
+    for name, text in user.runtime.variables:
+        variables.append({"name": name, "value": text.replace("$(", "$$(")})
     return variables
 
 
@@ -224,6 +242,49 @@ def _resources(user: UserPlan) -> Resources:
     }
 
 
+def _with_extended(resources: Resources, extended: Mapping[str, int]) -> Resources:
+    """Return resources with devices, which Kubernetes wants as request and limit alike."""
+    more = {name: str(count) for name, count in extended.items()}
+    return {
+        "requests": {**resources["requests"], **more},
+        "limits": {**resources["limits"], **more},
+    }
+
+
+def placement(profile: Placement, user: UserPlan) -> PlacementSpec:
+    """Return what a pod's spec says of where it runs."""
+    spec: PlacementSpec = {}
+    if profile.node_selector:
+        spec["nodeSelector"] = profile.node_selector
+    if profile.tolerations:
+        spec["tolerations"] = [_toleration(item) for item in profile.tolerations]
+    if profile.topology_spread:
+        labels = {**runtime_selector(), LABEL_ENVIRONMENT: user.environment}
+        spec["topologySpreadConstraints"] = [
+            {
+                "topologyKey": item.key,
+                "maxSkew": item.max_skew,
+                "whenUnsatisfiable": "DoNotSchedule" if item.required else "ScheduleAnyway",
+                "labelSelector": {"matchLabels": labels},
+            }
+            for item in profile.topology_spread
+        ]
+    if profile.runtime_class_name is not None:
+        spec["runtimeClassName"] = profile.runtime_class_name
+    if profile.priority_class_name is not None:
+        spec["priorityClassName"] = profile.priority_class_name
+    if profile.host_users is not None:
+        spec["hostUsers"] = profile.host_users
+    return spec
+
+
+def _toleration(item: Toleration) -> dict[str, str]:
+    told = {"key": item.key, "operator": "Exists" if item.value is None else "Equal"}
+    if item.value is not None:
+        told["value"] = item.value
+    return told if item.effect is None else {**told, "effect": item.effect}
+
+
 def runtime_volumes(user: UserPlan) -> tuple[list[VolumeMount], list[Volume]]:
     """Return what a pod mounts of a user's own data, and where it comes from."""
     app: VolumeMount = {"name": "user", "mountPath": "/app", "subPath": "app"}
@@ -232,7 +293,7 @@ def runtime_volumes(user: UserPlan) -> tuple[list[VolumeMount], list[Volume]]:
         {"name": "home", "emptyDir": {}},
         {"name": "tmp", "emptyDir": {}},
     ]
-    if user.app_on_shared_claim:
+    if user.runtime.app_on_shared_claim:
         app = {"name": "shared", "mountPath": "/app", "subPath": user.id}
         volumes.append(_SHARED)
     mounts: list[VolumeMount] = [
@@ -247,10 +308,23 @@ def runtime_volumes(user: UserPlan) -> tuple[list[VolumeMount], list[Volume]]:
 def _mounts(user: UserPlan) -> list[VolumeMount]:
     mounts, _ = runtime_volumes(user)
     mounts.append({"name": "managed-config", "mountPath": "/etc/opencode", "readOnly": True})
+    spec = user.runtime
+    if spec.trust is not None:
+        mounts.append({"name": "trust", "mountPath": TRUST, "readOnly": True})
+    if any(use.file for use in spec.secrets):
+        mounts.append({"name": "secrets", "mountPath": SECRETS, "readOnly": True})
     for scene in user.scenes:
         for file in ("AGENTS.md", ".opencode"):
             mounts.append(_scene_mount(scene, file))
+    mounts.extend(_own_mount(mount) for mount in spec.mounts)
     return mounts
+
+
+def _own_mount(mount: MountPlan) -> VolumeMount:
+    mounted: VolumeMount = {"name": mount.name, "mountPath": mount.path}
+    if mount.sub_path is not None:
+        mounted["subPath"] = mount.sub_path
+    return {**mounted, "readOnly": True} if mount.read_only else mounted
 
 
 def _scene_mount(scene: ScenePlan, file: str) -> VolumeMount:
@@ -265,18 +339,23 @@ def _scene_mount(scene: ScenePlan, file: str) -> VolumeMount:
 
 def _volumes(user: UserPlan) -> list[Volume]:
     _, volumes = runtime_volumes(user)
-    managed: Volume = {
-        "name": "managed-config",
-        "configMap": {
-            "name": user.managed_config,
-            "items": [{"key": MANAGED_CONFIG_FILE, "path": MANAGED_CONFIG_FILE}],
-        },
-    }
-    volumes.insert(3, managed)
+    spec = user.runtime
+    volumes.insert(3, _files_volume("managed-config", spec.managed_config))
+    if spec.trust is not None:
+        volumes.append(_files_volume("trust", spec.trust))
+    if files := [use for use in spec.secrets if use.file]:
+        items: list[KeyToPath] = [{"key": use.key, "path": str(use.file)} for use in files]
+        volumes.append({"name": "secrets", "secret": {"secretName": user.name, "items": items}})
     if any(scene.nas_path for scene in user.scenes) and _SHARED not in volumes:
         volumes.append(_SHARED)
     volumes.extend(_scene_volume(scene) for scene in user.scenes if scene.config_maps)
+    volumes.extend(cast("Volume", {"name": it.name, **it.source}) for it in spec.mounts)
     return volumes
+
+
+def _files_volume(name: str, files: FilesPlan) -> Volume:
+    items: list[KeyToPath] = [{"key": file, "path": file} for file, _ in files.files]
+    return {"name": name, "configMap": {"name": files.name, "items": items}}
 
 
 def _scene_volume(scene: ScenePlan) -> Volume:

@@ -88,6 +88,8 @@ class Volume(TypedDict):
     projected: NotRequired[dict[str, Any]]
     emptyDir: NotRequired[dict[str, str]]
     persistentVolumeClaim: NotRequired[dict[str, str]]
+    secret: NotRequired[dict[str, Any]]
+    csi: NotRequired[dict[str, Any]]
 
 
 class Probe(TypedDict):
@@ -124,7 +126,18 @@ class Container(TypedDict):
     volumeMounts: list[VolumeMount]
 
 
-class PodSpec(TypedDict):
+class PlacementSpec(TypedDict):
+    """What core/v1 PodSpec has on where a pod runs."""
+
+    nodeSelector: NotRequired[dict[str, str]]
+    tolerations: NotRequired[list[dict[str, str]]]
+    topologySpreadConstraints: NotRequired[list[dict[str, Any]]]
+    runtimeClassName: NotRequired[str]
+    priorityClassName: NotRequired[str]
+    hostUsers: NotRequired[bool]
+
+
+class PodSpec(PlacementSpec):
     """core/v1 PodSpec."""
 
     automountServiceAccountToken: bool

@@ -7,18 +7,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleet.names import (
     PULL_SECRET,
-    content_name,
     host_name,
     namespace_name,
     user_object_name,
 )
 from fleet.plan.door import DoorPlan, door_plan, origin
-from fleet.plan.opencode import managed_config
-from fleet.plan.people import sleeps, titled
+from fleet.plan.opencode import choice_of, managed_config
+from fleet.plan.people import sleeps
+from fleet.plan.runtime_spec import (
+    AUTHORITIES_FILE,
+    KNOWN_HOSTS_FILE,
+    FilesPlan,
+    NfsPlan,
+    RuntimeSpec,
+    SpecInputs,
+    files_plan,
+    runtime_spec,
+)
+from fleet.plan.scenes import ScenePlan, scene_plan
 from fleet.stackfile.config import (
     Access,
     ExistingCluster,
@@ -30,28 +41,9 @@ from fleet.stackfile.config import (
     UserState,
 )
 from fleet.stackfile.reading import Environment
-from fleet.stackfile.storage import SharedClaim, StorageMode
+from fleet.stackfile.storage import SharedClaim
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SceneConfigMap:
-    """Files of a scene that one ConfigMap holds, named by their content."""
-
-    name: str
-    files: tuple[tuple[str, str], ...]
-    executable: frozenset[str]
-    """Paths of the files that can be run."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ScenePlan:
-    """A scene as a pool mounts it: immutable ConfigMaps, or a folder on the shared claim."""
-
-    id: str
-    title: str
-    description: str
-    config_maps: tuple[SceneConfigMap, ...] = ()
-    nas_path: str | None = None
+MANAGED_CONFIG_FILE = "opencode.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,18 +63,24 @@ class UserPlan:
     url: str
     active: bool
     profile_name: str
-    profile: Profile
-    scenes: tuple[ScenePlan, ...]
-    app_on_shared_claim: bool
     storage_class: str | None
-    managed_config: str
     password_version: int
-    api_key: str | None
-    """Top-level secret key of the model API key, when this user has one."""
     suspend_after: int | None
     """Seconds without use after which the runtime sleeps."""
     hours: str | None
     """Working hours, as JSON."""
+    runtime: RuntimeSpec
+    """Everything that can be set of the runtime."""
+
+    @property
+    def scenes(self) -> tuple[ScenePlan, ...]:
+        """Scenes the user has, in their order."""
+        return self.runtime.scenes
+
+    @property
+    def profile(self) -> Profile:
+        """Size and place of the runtime."""
+        return self.runtime.profile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,8 +92,9 @@ class PoolPlan:
     namespace: str
     users: tuple[UserPlan, ...]
     scenes: tuple[ScenePlan, ...]
-    managed_config: str
-    managed_config_text: str
+    files: tuple[FilesPlan, ...]
+    """What users' runtimes mount besides scenes: managed configurations, trust."""
+    nfs: tuple[NfsPlan, ...]
     shared: SharedClaim | None
     quota: Quota
     network: Network
@@ -146,63 +145,53 @@ def _pool(environment: Environment, name: str) -> PoolPlan:
     config = environment.config
     members = [user for user in config.users if user.pool == name]
     scenes = {
-        scene_id: _scene(environment, scene_id)
+        scene_id: scene_plan(environment, scene_id)
         for scene_id in sorted({scene for user in members for scene in user.scenes})
     }
-    text = managed_config(config.model)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    managed = content_name("managed", "config", digest)
     pool = config.pools.get(name)
+    trust = _trust(environment)
+    members.sort(key=lambda user: user.id)
+    users = tuple(_user(environment, user, scenes, trust) for user in members)
+    specs = [user.runtime for user in users]
+    files = [held for spec in specs for held in (spec.managed_config, spec.trust) if held]
     return PoolPlan(
         name=name,
         environment=environment.name,
         namespace=namespace_name(environment.name, name),
-        users=tuple(
-            _user(environment, user, scenes, managed, _api_key(user, environment))
-            for user in sorted(members, key=lambda user: user.id)
-        ),
+        users=users,
         scenes=tuple(scenes.values()),
-        managed_config=managed,
-        managed_config_text=text,
+        files=tuple(dict.fromkeys(files)),
+        nfs=tuple(dict.fromkeys(export for spec in specs for export in spec.nfs)),
         shared=config.storage.shared,
         quota=pool.quota if pool else Quota(),
         network=config.network,
     )
 
 
-def _scene(environment: Environment, scene_id: str) -> ScenePlan:
-    scene = environment.config.scenes[scene_id]
-    content = environment.scenes[scene_id] if scene.nas_path is None else None
-    title, description = titled(scene_id, scene, content)
-    if content is None:
-        return ScenePlan(id=scene_id, title=title, description=description, nas_path=scene.nas_path)
-    executable = frozenset(content.executable)
-    return ScenePlan(
-        id=scene_id,
-        title=title,
-        description=description,
-        config_maps=tuple(
-            SceneConfigMap(
-                name=content_name("scene", scene_id, content.digest_of(part)),
-                files=part,
-                executable=executable,
-            )
-            for part in content.parts
-        ),
-    )
+def _trust(environment: Environment) -> FilesPlan | None:
+    files: dict[str, str] = {}
+    if environment.ca_bundle is not None:
+        files[AUTHORITIES_FILE] = environment.ca_bundle
+    if environment.config.git.known_hosts:
+        files[KNOWN_HOSTS_FILE] = "\n".join(environment.config.git.known_hosts) + "\n"
+    return files_plan("trust", "files", files) if files else None
 
 
 def _user(
     environment: Environment,
     user: User,
     scenes: dict[str, ScenePlan],
-    managed: str,
-    api_key: str | None,
+    trust: FilesPlan | None,
 ) -> UserPlan:
     config = environment.config
-    profile = config.profile(user.profile)
-    if profile is None:  # the rules refuse it before a plan is made
-        raise LookupError(user.profile)
+    choice = choice_of(config, user)
+    managed = {MANAGED_CONFIG_FILE: managed_config(config, choice)}
+    inputs = SpecInputs(
+        managed_config=files_plan("managed", "config", managed),
+        trust=trust,
+        scenes=tuple(scenes[scene] for scene in user.scenes),
+        choice=choice,
+    )
     host = host_name(user.id, config.access.domain)
     suspend_after, hours = sleeps(config, user)
     return UserPlan(
@@ -218,24 +207,19 @@ def _user(
         url=origin(config.access, host),
         active=user.state is UserState.ACTIVE,
         profile_name=user.profile,
-        profile=profile,
-        scenes=tuple(scenes[scene] for scene in user.scenes),
-        app_on_shared_claim=config.storage.mode is StorageMode.SHARED,
         storage_class=config.storage.class_name,
-        managed_config=managed,
         password_version=user.password_version,
-        api_key=api_key,
         suspend_after=suspend_after,
         hours=hours,
+        runtime=runtime_spec(environment, user, inputs),
     )
-
-
-def _api_key(user: User, environment: Environment) -> str | None:
-    model = environment.config.model
-    wanted = user.api_key or (model.api_key if model else None)
-    return wanted if wanted in environment.secret_keys else None
 
 
 def fingerprint(*values: str) -> str:
     """Return a short hash of secret values, so that a pod restarts when one changes."""
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+
+def secrets_fingerprint(texts: Mapping[str, str]) -> str:
+    """Return a short hash of a user's secrets by their keys, whatever their order."""
+    return fingerprint(*(part for item in sorted(texts.items()) for part in item))

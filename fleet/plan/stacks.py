@@ -112,11 +112,11 @@ def _pool(pool: PoolPlan) -> tuple[object, ...]:
 
 
 def _user(user: UserPlan) -> tuple[object, ...]:
-    own = [getattr(user, item.name) for item in fields(user) if item.name != "scenes"]
-    return (*own, list(map(_scene, user.scenes)))
+    own = [getattr(user, item.name) for item in fields(user) if item.name != "runtime"]
+    return (*own, replace(user.runtime, scenes=()), list(map(_scene, user.scenes)))
 
 
 def _scene(scene: ScenePlan) -> tuple[object, ...]:
     # The names of a scene's objects stand for their content.
     names = tuple(part.name for part in scene.config_maps)
-    return (scene.id, names, scene.nas_path, scene.title, scene.description)
+    return (scene.id, names, scene.nas_path, scene.version, scene.title, scene.description)

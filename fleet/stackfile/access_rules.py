@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Mapping
 
 from fleet.errors import HIDDEN, Problem
 from fleet.names import SEED_KEY, host_name
 from fleet.stackfile.config import Access, ExistingCluster, Network, RouteKind, StackConfig, TlsMode
+from fleet.stackfile.git import GitAccess
+from fleet.stackfile.network import PrivateEndpoint
+from fleet.stackfile.workspace import Workspace
 from fleet.values.ranges import METADATA, closed_ranges, overlaps_private
 from fleet.values.secrecy import secret_reference
 
@@ -81,7 +83,11 @@ def network_problems(network: Network) -> Iterator[Problem]:
 
 
 def _allowed(network: Network) -> Iterator[Problem]:
-    opened = [(f"network.allow[{n}].cidr", item.cidr) for n, item in enumerate(network.allow)]
+    opened: list[tuple[str, str]] = []
+    for index, item in enumerate(network.allow):
+        key = f"network.allow[{index}]"
+        yield from _endpoint(key, item)
+        opened += [(f"{key}.cidr", item.cidr)] if item.cidr is not None else []
     opened += [(f"network.dnsAddresses[{n}]", one) for n, one in enumerate(network.dns_addresses)]
     for key, value in opened:
         if not overlaps_private(value):
@@ -111,6 +117,16 @@ def _allowed(network: Network) -> Iterator[Problem]:
                 )
 
 
+def _endpoint(key: str, item: PrivateEndpoint) -> Iterator[Problem]:
+    if (item.cidr is None) == (item.namespace is None):
+        given = "neither" if item.cidr is None else "both"
+        rule = "an endpoint is a range (cidr) or pods (namespace)"
+        yield Problem(key, given, rule, "write one of cidr and namespace")
+    if item.pod_labels and item.namespace is None:
+        rule = "pods are found by their namespace too"
+        yield Problem(f"{key}.podLabels", "a mapping", rule, "add namespace, or remove it")
+
+
 def _denied(network: Network) -> Iterator[Problem]:
     for index, denied in enumerate(network.deny):
         if ipaddress.ip_network(denied).prefixlen < _WIDEST_DENY:
@@ -135,27 +151,6 @@ def _overlap(one: str, two: str) -> bool:
     return first.version == second.version and first.overlaps(second)
 
 
-def model_problems(config: StackConfig) -> Iterator[Problem]:
-    """Yield a model endpoint at a private address that no runtime may reach."""
-    if config.model is None:
-        return
-    parts = urlsplit(config.model.base_url)
-    try:
-        address = ipaddress.ip_address(parts.hostname or "")
-    except ValueError:  # a name; what it resolves to is not known here
-        return
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    allowed = any(
-        item.port == port and address in ipaddress.ip_network(item.cidr)
-        for item in config.network.allow
-    )
-    if overlaps_private(str(address)) and not allowed:
-        network = ipaddress.ip_network(str(address))
-        rule = "runtimes reach no private address that is not allowed by name"
-        change = f"add {{cidr: {network}, port: {port}}} under network.allow"
-        yield Problem("model.baseUrl", config.model.base_url, rule, change)
-
-
 def secret_problems(config: StackConfig, secrets: frozenset[str]) -> Iterator[Problem]:
     """Yield secrets that are referred to and absent, or present and referred to by nothing."""
     known = {"modelApiKey", SEED_KEY}
@@ -172,11 +167,19 @@ def secret_problems(config: StackConfig, secrets: frozenset[str]) -> Iterator[Pr
 
 def _references(config: StackConfig) -> Iterator[tuple[str, str, bool]]:
     """Yield the places that name a secret: key, the secret's name, whether it must be there."""
+    for provider, item in config.providers.items():
+        if item.api_key is not None:
+            yield f"providers.{provider}.apiKey", item.api_key, False
+    yield from _of_workspace("", config)
+    for name, profile in config.profiles.items():
+        yield from _of_workspace(f"profiles.{name}.", profile)
     for index, user in enumerate(config.users):
-        if user.api_key is not None:
-            yield f"users[{index}].apiKey", user.api_key, True
-    if config.model is not None:
-        yield "model.apiKey", config.model.api_key, False
+        key = f"users[{index}]."
+        yield from _of_workspace(key, user)
+        for provider, name in user.api_keys.items():
+            yield f"{key}apiKeys.{provider}", name, True
+        yield from _of_git(f"{key}git.hosts", user.git.hosts)
+    yield from _of_git("git.hosts", config.git.hosts)
     oidc = config.access.sign_in.oidc
     if oidc is not None:
         yield "access.signIn.oidc.clientSecret", oidc.client_secret, True
@@ -185,6 +188,19 @@ def _references(config: StackConfig) -> Iterator[tuple[str, str, bool]]:
     cluster = config.cluster
     if not isinstance(cluster, ExistingCluster) and cluster.registry is not None:
         yield "cluster.registry.passwordSecret", cluster.registry.password_secret, True
+
+
+def _of_workspace(key: str, given: Workspace) -> Iterator[tuple[str, str, bool]]:
+    for variable, name in given.secret_env.items():
+        yield f"{key}secretEnv.{variable}", name, True
+
+
+def _of_git(key: str, hosts: Mapping[str, GitAccess]) -> Iterator[tuple[str, str, bool]]:
+    for host, access in hosts.items():
+        if access.token is not None:
+            yield f"{key}.{host}.token", access.token, True
+        if access.ssh_key is not None:
+            yield f"{key}.{host}.sshKey", access.ssh_key, True
 
 
 def _absent(key: str, secret: str) -> Problem:

@@ -9,21 +9,21 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue, WithJsonSchema
 
 from fleet.alicloud.config import AckCluster, VmCluster
 from fleet.stackfile.door import AgentControl, Door, Idle, SignIn
+from fleet.stackfile.git import Git, UserGit
 from fleet.stackfile.image import Image
+from fleet.stackfile.network import Network, Peer
+from fleet.stackfile.providers import ModelChoice, Models, Provider, ProviderId
 from fleet.stackfile.storage import Storage
+from fleet.stackfile.workspace import Mount, Placement, Workspace
 from fleet.values.model import Model
 from fleet.values.scalars import (
-    Address,
-    BaseUrl,
     Cidr,
     CpuQuantity,
     Domain,
-    LabelKey,
-    LabelValue,
     Line,
     MemoryQuantity,
     NamespaceName,
@@ -38,8 +38,11 @@ from fleet.values.scalars import (
 )
 
 MAX_USERS_A_POOL = 100
-# A policy with thousands of ranges costs every node; beyond these numbers a wider range is meant.
-_MAX_ALLOWED, _MAX_DENIED, _MAX_SCENES = 100, 200, 50
+_MAX_SCENES = 50
+
+ManagedConfig = Annotated[
+    dict[str, JsonValue], WithJsonSchema({"type": "object", "additionalProperties": True})
+]
 
 
 class ExistingCluster(Model):
@@ -77,17 +80,6 @@ class RouteKind(StrEnum):
 
     INGRESS = "ingress"
     HTTP_ROUTE = "httpRoute"
-
-
-class Peer(Model):
-    """Pods of another namespace, for a network rule."""
-
-    namespace: NamespaceName
-    """The namespace they run in."""
-    pod_labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=20)] = Field(
-        default_factory=dict[str, str]
-    )
-    """Labels the pods carry; empty means every pod of the namespace."""
 
 
 class Gateway(Model):
@@ -135,25 +127,6 @@ class Access(Model):
     private ones, where ingress controllers live."""
 
 
-class ModelEndpoint(Model):
-    """The OpenAI-compatible endpoint that all workspaces of the environment use."""
-
-    provider: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
-    """OpenCode's name for the endpoint, e.g. openai."""
-    base_url: BaseUrl
-    """Address of the API, its version included."""
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$")]
-    """The model that workspaces start with."""
-    small_name: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$")] = None
-    """Cheaper model for titles and summaries; unset uses `name`."""
-    context_tokens: Annotated[int, Field(ge=1024, le=10_000_000, strict=True)] = 200_000
-    """Longest input of the model."""
-    output_tokens: Annotated[int, Field(ge=256, le=1_000_000, strict=True)] = 32_000
-    """Longest answer of the model."""
-    api_key: SecretKey = "modelApiKey"
-    """Top-level secret key that holds the API key."""
-
-
 class CpuSize(Model):
     """CPU in cores: the share a runtime is sure of, and its ceiling."""
 
@@ -172,8 +145,8 @@ class MemorySize(Model):
     """What is never passed, e.g. 2Gi."""
 
 
-class Profile(Model):
-    """A named size of runtime."""
+class Profile(Workspace, Placement):
+    """A named size and set of options of runtimes."""
 
     cpu: CpuSize = CpuSize(request="250m", limit="2")
     """Processor time."""
@@ -185,19 +158,25 @@ class Profile(Model):
     """Ceiling of what is lost at a restart: /tmp, the home folder, logs."""
     idle: Idle = Idle()
     """When runtimes of this size sleep; before the environment's."""
+    models: ModelChoice = ModelChoice()
+    """Which models users of this profile have."""
 
 
 class Scene(Model):
     """A prepared working context: a folder beside the stack file, or one on the shared NAS."""
 
     path: RelativePath | None = None
-    """A folder beside the stack file; its files become a ConfigMap."""
+    """A folder beside the stack file; its files become ConfigMaps."""
     nas_path: RelativePath | None = None
     """A folder of the shared claim."""
     title: Line | None = None
     """What the front page calls it; unset is the first heading of AGENTS.md."""
     description: Line | None = None
     """What stands below the title; unset is the first paragraph of AGENTS.md."""
+    version: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 1
+    """Raise it to restart the users of a scene on the shared claim after its files changed."""
+    mounts: Annotated[tuple[Mount, ...], Field(max_length=20)] = ()
+    """Files and data that users of this scene get beside it."""
 
 
 class UserState(StrEnum):
@@ -207,7 +186,7 @@ class UserState(StrEnum):
     SUSPENDED = "suspended"
 
 
-class User(Model):
+class User(Workspace):
     """One person with one runtime."""
 
     id: UserId
@@ -228,8 +207,14 @@ class User(Model):
     """`suspended` keeps everything but the pod."""
     password_version: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 1
     """Raise it to get a new password."""
-    api_key: SecretKey | None = None
-    """Top-level secret key with a model API key of this user's own."""
+    models: ModelChoice = ModelChoice()
+    """Which models this user has."""
+    api_keys: Annotated[dict[ProviderId, SecretKey], Field(max_length=20)] = Field(
+        default_factory=dict[str, str]
+    )
+    """Top-level secret keys with API keys of this user's own, by provider."""
+    git: UserGit = UserGit()
+    """Who this user is to git."""
     idle: Idle = Idle()
     """When this user's runtime sleeps; before the profile's and the environment's."""
 
@@ -266,29 +251,7 @@ class Stacks(Model):
     """`pool` gives each pool a stack of its own beside a base stack, for hundreds of users."""
 
 
-class PrivateEndpoint(Model):
-    """A private address range that runtimes may reach after all, for one TCP port."""
-
-    cidr: Cidr
-    """Address range, at most a /16 (IPv6: a /112)."""
-    port: Port
-    """TCP port."""
-
-
-class Network(Model):
-    """What runtimes may reach beyond the public internet."""
-
-    allow: Annotated[tuple[PrivateEndpoint, ...], Field(max_length=_MAX_ALLOWED)] = ()
-    """Private endpoints that are open after all: an internal model server, a Git server."""
-    deny: Annotated[tuple[Cidr, ...], Field(max_length=_MAX_DENIED)] = ()
-    """More ranges to close: a VPC with public addresses, say."""
-    dns: Peer = Peer(namespace="kube-system", pod_labels={"k8s-app": "kube-dns"})
-    """The cluster's DNS servers."""
-    dns_addresses: Annotated[tuple[Address, ...], Field(max_length=8)] = ()
-    """Resolvers that are no pods: NodeLocal DNSCache (169.254.20.10), one on the node itself."""
-
-
-class StackConfig(Model):
+class StackConfig(Workspace):
     """All keys of `opencode-fleet:` in a stack file, secrets aside."""
 
     cluster: Cluster
@@ -303,8 +266,16 @@ class StackConfig(Model):
     """When runtimes that nobody uses sleep; off unless written."""
     agent_control: AgentControl = AgentControl()
     """A control plane of the company's own."""
-    model: ModelEndpoint | None = None
-    """The model endpoint; without it workspaces start, and have no model."""
+    providers: Annotated[dict[ProviderId, Provider], Field(max_length=20)] = Field(
+        default_factory=dict[str, Provider]
+    )
+    """Who answers prompts, by a name of your own; without one workspaces have no model."""
+    models: Models | None = None
+    """Which of the providers' models workspaces start with."""
+    managed_config: ManagedConfig = Field(default_factory=dict[str, JsonValue])
+    """OpenCode settings that hold in every workspace: MCP servers, permissions, instructions."""
+    git: Git = Git()
+    """Forges that workspaces can open."""
     profiles: dict[ProfileName, Profile] = Field(default_factory=dict)
     """Sizes by name; `standard` exists without being written."""
     scenes: dict[SceneId, Scene] = Field(default_factory=dict)

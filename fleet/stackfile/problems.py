@@ -26,6 +26,17 @@ _LIST = ("a list is expected", "write it as [a, b] or as lines with -")
 _WHOLE = ("a whole number is expected", "write digits without quotes")
 _BOOL = ("true or false is expected", "write true or false")
 
+_FORMER_MODEL = (
+    "a key of release 0.1.0: providers and models have taken its place",
+    "write providers: {openai: {kind: openai-compatible, baseUrl: …, apiKey: modelApiKey, "
+    "models: {NAME: {}}}} and models: {default: openai/NAME}",
+)
+# Below these stand names of secrets, or what is easily a secret itself.
+_SECRETS = {"apiKeys", "env", "headers", "options", "secretEnv", "hosts"}
+# Below it, `gpu` is near to `cpu` and `storage` to `state`.
+_NEAR = 0.75
+_SHORT = 3
+
 _WORDS: dict[str, _Words] = {
     RULE: lambda context: (context["rule"], context["change"]),
     "missing": lambda _: ("this key is required", "add it"),
@@ -86,6 +97,8 @@ def _problem(item: ErrorDetails, root: str) -> Problem:
         # A number that knows how it was written has attributes, where pydantic looks for the tag.
         kind = "model_type"
     if kind == "extra_forbidden":
+        if item["loc"] == ("model",):
+            return Problem(key, "a mapping", *_FORMER_MODEL)
         # What an unknown key holds is unknown too: it may be a credential.
         value = "a text" if isinstance(given, str) else shown(given)
         return Problem(key, value, "unknown key", _nearest(item["loc"]))
@@ -95,7 +108,7 @@ def _problem(item: ErrorDetails, root: str) -> Problem:
         tag = str(context["discriminator"]).strip("'")
         key = f"{key}.{tag}" if key else tag
         value = shown(given[tag]) if tag in given else "missing"
-    elif names_secret(key) and isinstance(given, str):
+    elif isinstance(given, str) and (names_secret(key) or _below_secrets(item)):
         value = HIDDEN
     else:
         value = shown(given)
@@ -104,6 +117,10 @@ def _problem(item: ErrorDetails, root: str) -> Problem:
     if kind == "string_type" and (given is None or isinstance(given, Mapping | list)):
         change = "write one text"
     return Problem(key, value, rule, change)
+
+
+def _below_secrets(item: ErrorDetails) -> bool:
+    return item["loc"][-1:] != ("[key]",) and not _SECRETS.isdisjoint(file_keys(item))
 
 
 def _is_mapping(value: object) -> bool:
@@ -143,7 +160,9 @@ def _nearest(location: tuple[int | str, ...]) -> str:
     for part in location[:-1]:
         place = _step(place, part)
     known = sorted(place.get("properties", {}))
-    close = difflib.get_close_matches(str(location[-1])[:80], known, n=1)
+    close = difflib.get_close_matches(str(location[-1])[:80], known, n=1, cutoff=_NEAR)
+    word = str(location[-1]).lower()
+    close = close or [name for name in known if len(word) > _SHORT and word in name.lower()]
     if close:
         return f"did you mean {close[0]}?"
     return f"remove it; known here: {', '.join(known)}" if known else "remove it"

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fleet.errors import HIDDEN, InputError, Problem, shown
 from fleet.names import PROJECT
+from fleet.stackfile.ca_bundle import read_ca_bundle
 from fleet.stackfile.config import StackConfig
 from fleet.stackfile.problems import from_pydantic
 from fleet.stackfile.project_file import (
@@ -62,6 +63,8 @@ class Environment:
     scenes: Mapping[str, SceneFiles]
     secret_keys: frozenset[str]
     """Top-level keys that hold a secret; their values are nowhere in here."""
+    ca_bundle: str | None = None
+    """Text of `network.caBundle`."""
 
 
 def load(stack: str, folder: Path, file: Path | None = None) -> Environment:
@@ -171,14 +174,25 @@ def _checked(
         left = remainder(values, error)
         if left is not None:
             _, more = _read_scenes(left.config, folder)
-            problems.extend(left.sound([*cross_problems(left.config, secrets), *more]))
+            _, broken = read_ca_bundle(left.config.network.ca_bundle, folder)
+            told = [*cross_problems(left.config, secrets), *more, *broken]
+            problems.extend(left.sound(told))
         raise InputError(problems) from None
     problems.extend(cross_problems(config, secrets))
     scenes, more = _read_scenes(config, folder)
     problems.extend(more)
+    ca_bundle, more = read_ca_bundle(config.network.ca_bundle, folder)
+    problems.extend(more)
     if problems:
         raise InputError(problems)
-    return Environment(name=name, folder=folder, config=config, scenes=scenes, secret_keys=secrets)
+    return Environment(
+        name=name,
+        folder=folder,
+        config=config,
+        scenes=scenes,
+        secret_keys=secrets,
+        ca_bundle=ca_bundle,
+    )
 
 
 def _read_scenes(config: StackConfig, folder: Path) -> tuple[dict[str, SceneFiles], list[Problem]]:

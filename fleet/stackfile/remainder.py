@@ -23,6 +23,8 @@ _WHOLE: dict[str, object] = {
     "users": [],
 }
 _ENTRIES = ("users", "purge", "scenes", "profiles", "pools")
+_SECRETS = frozenset({"providers", "users", "profiles", "secretEnv", "git"})
+_MODELS = frozenset({"providers", "models"})
 _SUMS = ("users", "profiles", "storage")
 
 
@@ -43,7 +45,9 @@ class Remainder:
         if any(f"{problem.key}.".startswith(_starts(part)) for part in self.broken):
             return False
         if problem.value == "[secret]":
-            return not sections & {"model", "users"}
+            return not sections & _SECRETS
+        if problem.key.startswith(("models", "providers")) or ".models." in problem.key:
+            return not sections & _MODELS
         if problem.key.startswith("pools."):
             return not sections & set(_SUMS)
         if problem.key.startswith("cluster."):

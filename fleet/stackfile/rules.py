@@ -15,7 +15,6 @@ from fleet.errors import Problem, shown
 from fleet.names import user_object_name
 from fleet.stackfile.access_rules import (
     access_problems,
-    model_problems,
     network_problems,
     secret_problems,
 )
@@ -30,7 +29,9 @@ from fleet.stackfile.config import (
 from fleet.stackfile.door_rules import door_problems
 from fleet.stackfile.image_rules import door_image_problems, image_problems
 from fleet.stackfile.made_cluster_rules import made_cluster_problems
+from fleet.stackfile.provider_rules import provider_problems
 from fleet.stackfile.storage import StorageMode
+from fleet.stackfile.workspace_rules import workspace_problems
 from fleet.values.quantity import parse_quantity
 
 # OpenCode is killed for memory at its first prompt below this, and takes 23 s to start at 250m.
@@ -56,7 +57,8 @@ def cross_problems(config: StackConfig, secrets: frozenset[str]) -> list[Problem
         *door_problems(config),
         *image_problems(config.image),
         *door_image_problems(config.image, config.door.reference),
-        *model_problems(config),
+        *provider_problems(config),
+        *workspace_problems(config),
         *secret_problems(config, secrets),
     ]
 

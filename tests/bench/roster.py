@@ -37,12 +37,15 @@ def write(
         "image": {"mode": "local", "reference": "opencode-fleet/runtime:bench"},
         # Of its own: no two environments of one cluster may have a host in common.
         "access": {"domain": f"{environment}.fleet.localhost", "tls": "none"},
-        "model": {
-            "provider": "openai",
-            "baseUrl": "https://api.openai.com/v1",
-            "name": "gpt-5",
-            "smallName": "gpt-5-mini",
+        "providers": {
+            "openai": {
+                "kind": "openai-compatible",
+                "baseUrl": "https://api.openai.com/v1",
+                "apiKey": "modelApiKey",
+                "models": {"gpt-5": {}, "gpt-5-mini": {}},
+            }
         },
+        "models": {"default": "openai/gpt-5", "small": "openai/gpt-5-mini"},
         "pools": {f"pool-{number}": {} for number in range(pools + 1)},
         "scenes": {name: {"path": f"scenes/{name}"} for name in ("coding", "research")},
         "users": users(count, pools),

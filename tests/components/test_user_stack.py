@@ -10,7 +10,7 @@ import pytest
 
 from fleet.manifests.render import RenderInputs, rendered_files
 from fleet.names import SEED_KEY
-from fleet.plan.environment import Plan, fingerprint
+from fleet.plan.environment import Plan, fingerprint, secrets_fingerprint
 from fleet.plan.passwords import derive_password, identity_of
 from tests.support.recording import Engine
 from tests.support.small_fleet import (
@@ -27,9 +27,8 @@ from tests.support.small_fleet import (
     plan_of,
     secret_texts,
 )
-from tests.support.stacks import FULL, SMALL, Values, with_value
+from tests.support.stacks import FULL, MODEL, SMALL, Values, with_value
 
-MODEL = {"provider": "openai", "baseUrl": "https://api.example.com/v1", "name": "gpt-5"}
 ROUTED = {
     **SMALL,
     "access": {
@@ -41,8 +40,8 @@ ROUTED = {
 SUSPENDED = with_value(SMALL, "users[1].state", "suspended")
 KEYED = {
     **SMALL,
-    "model": MODEL,
-    "users": [{"id": "alice", "apiKey": "aliceApiKey"}, {"id": "bob"}],
+    **MODEL,
+    "users": [{"id": "alice", "apiKeys": {"openai": "aliceApiKey"}}, {"id": "bob"}],
 }
 VARIANTS = {
     "small": SMALL,
@@ -224,19 +223,20 @@ def test_a_suspended_user_has_no_pod(tmp_path: Path) -> None:
 def test_a_key_of_the_users_own_reaches_their_secret_only(tmp_path: Path) -> None:
     made = deploy(plan_of(KEYED, tmp_path))
     alice = made.one("Secret", "alice-secret")
-    assert alice.is_secret("data.apiKey")
-    assert secret_texts(alice)["apiKey"] == KEYS["aliceApiKey"]
-    assert secret_texts(made.one("Secret", "bob-secret"))["apiKey"] == KEYS["modelApiKey"]
+    assert alice.is_secret("data.FLEET_KEY_OPENAI")
+    assert secret_texts(alice)["FLEET_KEY_OPENAI"] == KEYS["aliceApiKey"]
+    assert secret_texts(made.one("Secret", "bob-secret"))["FLEET_KEY_OPENAI"] == KEYS["modelApiKey"]
 
 
-def _mark(made: Engine, user: str, what: str = "api-key") -> str:
+def _mark(made: Engine, user: str, what: str = "secrets") -> str:
     spec = made.one("Deployment", f"{user}-deployment").inputs["spec"]
     return spec["template"]["metadata"]["annotations"][f"opencode-fleet/{what}-fingerprint"]
 
 
 def test_a_new_key_restarts_the_pod_and_stays_out_of_its_spec(tmp_path: Path) -> None:
     made = deploy(plan_of(KEYED, tmp_path))
-    assert _mark(made, "alice") == fingerprint(KEYS["aliceApiKey"])
+    given = {"FLEET_KEY_OPENAI": KEYS["aliceApiKey"]}
+    assert _mark(made, "alice") == secrets_fingerprint(given)
     runtime = made.one("Deployment", "alice-deployment")
     assert runtime.secret_paths == frozenset()
     assert KEYS["aliceApiKey"] not in str(runtime.inputs)
@@ -244,7 +244,8 @@ def test_a_new_key_restarts_the_pod_and_stays_out_of_its_spec(tmp_path: Path) ->
 
 def test_a_user_without_a_key_has_no_fingerprint(tmp_path: Path) -> None:
     made = deploy(plan_of(SMALL, tmp_path))
-    assert _mark(made, "alice") == ""
+    with pytest.raises(KeyError):
+        _mark(made, "alice")
     assert set(secret_texts(made.one("Secret", "alice-secret"))) == {"password"}
 
 

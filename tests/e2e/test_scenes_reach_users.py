@@ -135,7 +135,7 @@ def test_a_users_own_configuration_counts_after_a_restart_but_not_against_the_ma
         assert config["enabled_providers"] == ["openai"]
         assert config["model"] == f"openai/{MODEL}"
         base = config["provider"]["openai"]["options"]["baseURL"]
-        assert base == shared.config["model"]["baseUrl"]
+        assert base == shared.config["providers"]["openai"]["baseUrl"]
         assert "own-command" in {item["name"] for item in alice.get("/command", folder)}
     connected = {item["id"] for item in alice.get("/config/providers", CODING)["providers"]}
     assert connected == {"openai"}

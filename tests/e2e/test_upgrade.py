@@ -65,7 +65,15 @@ def apply_with(release: Release, folder: Path, environment: Environment) -> None
     assert archive is not None
     with tarfile.open(fileobj=BytesIO(archive)) as tar:
         tar.extractall(folder, filter="data")
+    now = environment.config
+    # Release 0.1.0 knew one endpoint.
+    (name, provider), *_ = now["providers"].items()
+    first = next(iter(provider["models"]))
+    model = {"provider": name, "baseUrl": provider["baseUrl"], "name": first}
+    environment.config = {key: it for key, it in now.items() if key not in ("providers", "models")}
+    environment.config["model"] = model
     environment.save()
+    environment.config = now
     program = ["uv", "run", "--quiet", "--frozen", "--no-dev", "--project", str(folder), "fleet"]
     arguments = ["apply", "-s", str(environment.file), "--image", environment.image]
     done = subprocess.run(

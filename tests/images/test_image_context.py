@@ -114,8 +114,14 @@ def test_the_context_admits_only_what_the_dockerfile_copies() -> None:
     patterns = [rule for rule in rules if rule and not rule.startswith("#")]
     assert patterns[0] == "*"
     admitted = {pattern[1:] for pattern in patterns if pattern.startswith("!")}
-    scripts = {"bin/fleet-init", "bin/fleet-start", "bin/opencode"}
-    assert admitted == {*scripts, "etc/opencode.json", "skeleton"}
+    scripts = {f"bin/{path.name}" for path in (IMAGE / "bin").iterdir()}
+    assert admitted == {
+        *scripts,
+        "etc/opencode.json",
+        "skeleton",
+        "ssh/opencode-fleet.conf",
+        "ssh/ssh_known_hosts",
+    }
     assert "**/.env" in patterns
 
 
@@ -133,7 +139,7 @@ def test_the_secret_pattern_finds_secrets() -> None:
     assert SECRET.search("ghp_" + "a" * 36)
 
 
-@pytest.mark.parametrize("name", ["fleet-init", "fleet-start", "opencode"])
+@pytest.mark.parametrize("name", ["fleet-git-credential", "fleet-init", "fleet-start", "opencode"])
 def test_scripts_are_executable_bash_that_parses(name: str) -> None:
     path = IMAGE / "bin" / name
     assert path.stat().st_mode & stat.S_IXUSR

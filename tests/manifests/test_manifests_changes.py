@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.support.deployed import Deployed, deploy, objects_of_user
-from tests.support.stacks import SMALL, Values, with_value, without
+from tests.support.stacks import MODEL, SMALL, Values, with_value, without
 
 BASE: Values = {
     **SMALL,
-    "model": {"provider": "openai", "baseUrl": "https://api.openai.com/v1", "name": "gpt-5"},
+    **MODEL,
     "scenes": {"coding": {"path": "scenes/coding"}, "research": {"path": "scenes/research"}},
     "profiles": {"standard": {}, "large": {"memory": {"request": "1Gi", "limit": "4Gi"}}},
     "users": [
@@ -95,7 +95,14 @@ EDITS: dict[str, tuple[Callable[[Values], Values], set[str]]] = {
         lambda values: with_value(values, "users[1].passwordVersion", 2),
         {"bob"},
     ),
-    "another model": (lambda values: with_value(values, "model.name", "gpt-6"), EVERYBODY),
+    "another model": (
+        lambda values: with_value(
+            with_value(values, "models.default", "openai/gpt-6"),
+            "providers.openai.models",
+            {"gpt-6": {}},
+        ),
+        EVERYBODY,
+    ),
     "another domain": (
         lambda values: with_value(values, "access.domain", "other.localhost"),
         set(),
@@ -117,6 +124,88 @@ EDITS: dict[str, tuple[Callable[[Values], Values], set[str]]] = {
     "a scene that nobody has": (
         lambda values: with_value(values, "scenes.other", {"path": "scenes/coding"}),
         set(),
+    ),
+    "a variable of all": (lambda values: {**values, "env": {"A": "1"}}, EVERYBODY),
+    "a variable of a profile": (
+        lambda values: with_value(values, "profiles.large.env", {"A": "1"}),
+        {"carol"},
+    ),
+    "a variable of a user": (
+        lambda values: with_value(values, "users[1].env", {"A": "1"}),
+        {"bob"},
+    ),
+    "a sealed variable of a user": (
+        lambda values: with_value(values, "users[1].secretEnv", {"A": "jiraToken"}),
+        {"bob"},
+    ),
+    "a mount of all": (
+        lambda values: {**values, "mounts": [{"path": "/mnt/a", "claim": "a"}]},
+        EVERYBODY,
+    ),
+    "a mount of a scene": (
+        lambda values: with_value(
+            values, "scenes.research.mounts", [{"path": "/mnt/a", "configMap": "a"}]
+        ),
+        {"alice"},
+    ),
+    "a mount of a user": (
+        lambda values: with_value(values, "users[2].mounts", [{"path": "/mnt/a", "claim": "a"}]),
+        {"carol"},
+    ),
+    "a setting of OpenCode": (
+        lambda values: {**values, "managedConfig": {"snapshot": False}},
+        EVERYBODY,
+    ),
+    "a provider that nobody may use but one": (
+        lambda values: with_value(
+            with_value(
+                with_value(values, "providers.other", {"kind": "anthropic", "models": {"m": {}}}),
+                "profiles.standard.models",
+                {"allowed": ["openai"]},
+            ),
+            "profiles.large.models",
+            {"allowed": ["openai", "other"]},
+        ),
+        {"carol"},
+    ),
+    "another model for a user": (
+        lambda values: with_value(
+            with_value(values, "providers.openai.models", {"gpt-5": {}, "gpt-6": {}}),
+            "profiles.large.models",
+            {"default": "openai/gpt-6"},
+        ),
+        EVERYBODY,
+    ),
+    "who commits": (
+        lambda values: with_value(values, "users[0].git", {"email": "a@example.com"}),
+        {"alice"},
+    ),
+    "a forge of a user": (
+        lambda values: with_value(
+            values, "users[0].git", {"hosts": {"forge": {"token": "gitToken"}}}
+        ),
+        {"alice"},
+    ),
+    "known hosts": (
+        lambda values: with_value(values, "git.knownHosts", ["forge ssh-ed25519 AAAA"]),
+        EVERYBODY,
+    ),
+    "a proxy": (
+        lambda values: with_value(values, "network.proxy", {"http": "http://proxy.example.com"}),
+        EVERYBODY,
+    ),
+    "a closed internet": (lambda values: with_value(values, "network.internet", False), set()),
+    "an endpoint by its pods": (
+        lambda values: with_value(values, "network.allow", [{"namespace": "ai", "port": 80}]),
+        set(),
+    ),
+    "a place of a profile": (
+        lambda values: with_value(values, "profiles.large.nodeSelector", {"size": "large"}),
+        {"carol"},
+    ),
+    "a device of a profile": (
+        lambda values: with_value(values, "profiles.large.resources", {"nvidia.com/gpu": 1}),
+        {"carol"},
     ),
     "a purge": (lambda values: {**values, "purge": ["zoe"]}, set()),
 }
@@ -158,7 +247,7 @@ def test_another_image_restarts_everybody_and_another_key_its_user(shared_folder
             found.append(json.dumps(item["spec"]["template"]))
         return found
 
-    for mark in ("password_fingerprint", "api_key_fingerprint"):
+    for mark in ("password_fingerprint", "secrets_fingerprint"):
         changed = template(**{mark: "0123"})
         assert all(one != two for one, two in zip(template(), changed, strict=True))
     assert template(secret_data={"password": "a"}) == template(secret_data={"password": "b"})

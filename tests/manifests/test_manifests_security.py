@@ -210,7 +210,7 @@ def test_a_pod_mounts_the_claim_of_its_own_user_and_no_other(variant: Deployed) 
         claims = [
             volume["persistentVolumeClaim"]["claimName"]
             for volume in pod["volumes"]
-            if "persistentVolumeClaim" in volume
+            if "persistentVolumeClaim" in volume and not volume["name"].startswith("mount-")
         ]
         assert set(claims) <= {user.name, "workspaces"}
         for container in containers(pod):
@@ -226,7 +226,7 @@ def test_rendered_secrets_have_no_data(variant: Deployed) -> None:
 
 def test_secret_values_stand_in_the_secret_alone(shared_folder: Path) -> None:
     plan = deploy(VARIANTS["plain"], shared_folder).plan
-    data = {"password": "hunter2-password", "apiKey": "hunter2-key"}
+    data = {"password": "hunter2-password", "FLEET_KEY_OPENAI": "hunter2-key"}
     for user in plan.users:
         objects = objects_of_user(plan, user, secret_data=data)
         (own,) = (item for item in objects if item["kind"] == "Secret")
@@ -251,7 +251,7 @@ def test_a_pod_takes_its_password_and_key_from_its_own_secret(shared_folder: Pat
         assert found["OPENCODE_SERVER_USERNAME"]["value"] == user.id
         for name, key in (
             ("OPENCODE_SERVER_PASSWORD", "password"),
-            ("FLEET_MODEL_API_KEY", "apiKey"),
+            ("FLEET_KEY_OPENAI", "FLEET_KEY_OPENAI"),
         ):
             assert found[name]["valueFrom"] == {"secretKeyRef": {"name": user.name, "key": key}}
             assert "value" not in found[name]
@@ -260,7 +260,7 @@ def test_a_pod_takes_its_password_and_key_from_its_own_secret(shared_folder: Pat
         names = [
             entry["name"] for entry in item["spec"]["template"]["spec"]["containers"][0]["env"]
         ]
-        assert "FLEET_MODEL_API_KEY" not in names
+        assert "FLEET_KEY_OPENAI" not in names
 
 
 def test_agent_control_restarts_and_scales_and_reads_no_secret(variant: Deployed) -> None:

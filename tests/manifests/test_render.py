@@ -15,6 +15,7 @@ from fleet.manifests.user import secret_text
 from fleet.plan.passwords import derive_password, identity_of
 from tests.support.deployed import SEED
 from tests.support.fakes.project import PASSPHRASE, StackFolder, new_project
+from tests.support.stacks import MODEL
 
 KEY = "made-up-model-key-of-nobody"
 
@@ -69,8 +70,7 @@ def test_no_secret_value_stands_in_it(
 def seal_everything(project: StackFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seal a seed and a model API key into the stack file."""
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", PASSPHRASE)
-    model = {"provider": "openai", "baseUrl": "https://api.example.com/v1", "name": "gpt-5"}
-    project.write(model=model)
+    project.write(**MODEL)
     for key, text in (("passwordSeed", SEED), ("modelApiKey", KEY)):
         assert project.fleet("secret", key, "-s", "t", given=text).code == 0
 
@@ -89,7 +89,7 @@ def test_secrets_are_written_when_asked_for_and_for_their_owner_alone(
     path = project.folder / "out/opencode-t--default-oc-alice.yaml"
     (secret,) = secrets_of(path.read_text())
     texts = {key: base64.b64decode(text).decode() for key, text in secret["data"].items()}
-    assert texts == {"password": derive_password(SEED, "t", "alice", 1), "apiKey": KEY}
+    assert texts == {"password": derive_password(SEED, "t", "alice", 1), "FLEET_KEY_OPENAI": KEY}
     assert path.stat().st_mode & 0o777 == 0o600
     assert SEED not in path.read_text()
     assert render(project) == plain

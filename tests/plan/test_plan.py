@@ -11,9 +11,16 @@ import pytest
 
 from fleet.plan.environment import Plan, fingerprint, make_plan
 from tests.support.deployed import VARIANTS
-from tests.support.stacks import FULL, SECRETS, SMALL, Values, environment_of, with_value
-
-MODEL = {"provider": "openai", "baseUrl": "https://api.openai.com/v1", "name": "gpt-5"}
+from tests.support.stacks import (
+    FULL,
+    MODEL,
+    SECRETS,
+    SMALL,
+    Values,
+    environment_of,
+    secrets_of,
+    with_value,
+)
 
 
 def plan_of(values: Values, folder: Path, secrets: frozenset[str] = frozenset()) -> Plan:
@@ -57,17 +64,20 @@ def test_a_user_has_one_url(changes: dict[str, object], url: str, shared_folder:
         (True, None, set[str](), None),
         (True, None, {"modelApiKey"}, "modelApiKey"),
         (True, "aKey", {"aKey", "modelApiKey"}, "aKey"),
-        (False, None, {"modelApiKey"}, None),
-        (False, "aKey", {"aKey"}, "aKey"),
+        (False, None, set[str](), None),
     ],
 )
 def test_a_user_has_an_own_key_or_the_shared_one_or_none(
     model: bool, own: str | None, sealed: set[str], key: str | None, shared_folder: Path
 ) -> None:
-    values: Values = {**SMALL, "users": [{"id": "alice"} | ({"apiKey": own} if own else {})]}
+    values: Values = {
+        **SMALL,
+        "users": [{"id": "alice"} | ({"apiKeys": {"openai": own}} if own else {})],
+    }
     if model:
-        values["model"] = MODEL
-    assert plan_of(values, shared_folder, frozenset(sealed)).users[0].api_key == key
+        values |= MODEL
+    (user,) = plan_of(values, shared_folder, frozenset(sealed)).users
+    assert [use.source for use in user.runtime.secrets] == ([key] if key else [])
 
 
 def test_a_plan_is_frozen_and_plain(shared_folder: Path) -> None:
@@ -88,7 +98,7 @@ def test_a_fingerprint_changes_with_each_value_and_their_borders() -> None:
 
 def test_every_variant_has_a_plan(shared_folder: Path) -> None:
     for values in VARIANTS.values():
-        named = {user.get("apiKey") for user in values["users"]} | {"modelApiKey"}
+        named = secrets_of(values)
         plan = plan_of(values, shared_folder, frozenset(SECRETS & named))
         assert len(plan.users) == len(values["users"])
 

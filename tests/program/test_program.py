@@ -12,9 +12,8 @@ from fleet.errors import InputError
 from fleet.stackfile.reading import STRUCTURED_KEYS
 from tests.support.deployed import SEED
 from tests.support.programs import ROOT, lay_project, run_program
-from tests.support.stacks import SMALL, Values, with_value, without
+from tests.support.stacks import MODEL, SMALL, Values, with_value, without
 
-MODEL = {"provider": "openai", "baseUrl": "https://api.example.com/v1", "name": "gpt-5"}
 SCENED = with_value(SMALL, "users[0].scenes", ["coding"]) | {
     "scenes": {"coding": {"path": "scenes/coding"}}
 }
@@ -143,10 +142,10 @@ def test_a_secret_that_nobody_names_is_told() -> None:
 
 
 def test_a_named_secret_reaches_its_user() -> None:
-    values = {**with_value(SCENED, "users[0].apiKey", "aliceApiKey"), "model": MODEL}
+    values = {**with_value(SCENED, "users[0].apiKeys", {"openai": "aliceApiKey"}), **MODEL}
     made = run_program(values, {"aliceApiKey": "key-a", "modelApiKey": "key-m"})
     for user in ("alice", "bob"):
-        assert made.one("Secret", f"{user}-secret").is_secret("data.apiKey")
+        assert made.one("Secret", f"{user}-secret").is_secret("data.FLEET_KEY_OPENAI")
     everything = "".join(str(r.inputs) for r in made.resources)
     assert "key-a" not in everything
     assert "key-m" not in everything
@@ -154,7 +153,7 @@ def test_a_named_secret_reaches_its_user() -> None:
 
 def test_optional_keys_come_from_the_engine_as_empty_and_count_as_absent() -> None:
     empty: Values = {
-        key: {} for key in ("image", "model", "profiles", "pools", "storage", "network")
+        key: {} for key in ("image", "providers", "profiles", "pools", "storage", "network")
     }
     filled = run_program({**empty, "purge": [], **SCENED})
     assert filled.exports == run_program(SCENED).exports
@@ -196,9 +195,9 @@ def test_a_short_seed_fails_the_run_and_is_not_repeated() -> None:
 
 
 def test_the_seed_is_handed_to_no_user() -> None:
-    lines = refusal(with_value(SCENED, "users[0].apiKey", "passwordSeed"))
+    lines = refusal(with_value(SCENED, "users[0].secretEnv", {"A": "passwordSeed"}))
     assert lines == [
-        "users[0].apiKey: passwordSeed: the seed of all passwords is given to nobody: "
+        "users[0].secretEnv.A: passwordSeed: the seed of all passwords is given to nobody: "
         "give this secret a key of its own"
     ]
 

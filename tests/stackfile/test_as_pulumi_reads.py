@@ -201,6 +201,6 @@ def test_a_broken_project_file_is_told(folder: Path) -> None:
         load("dev", folder)
 
 
-@pytest.mark.parametrize("key", ["image", "model", "profiles", "network"])
+@pytest.mark.parametrize("key", ["image", "providers", "profiles", "network"])
 def test_an_optional_key_that_is_empty_counts_as_absent(key: str, folder: Path) -> None:
     assert lines_of_file(text_of({**SMALL, key: {}}), folder) == []

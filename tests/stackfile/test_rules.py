@@ -108,7 +108,7 @@ def test_a_broken_part_hides_no_problem_of_another_part(shared_folder: Path) -> 
         ("profiles", {"large": {"cpu": 1}}),
         ("pools", {"lab": {"quota": 1}}),
         ("storage", {"shared": 5}),
-        ("model", {"apiKey": "aKey"}),
+        ("providers", {"a": {"apiKey": "aKey"}}),
         ("access", {"domain": "fleet.example.com"}),
     ],
 )
@@ -126,7 +126,7 @@ def test_a_broken_part_is_blamed_once_and_alone(
             {"id": "alice", "scenes": ["coding", "papers"], "profile": "large", "pool": "lab"}
         ],
     }
-    secrets = frozenset({"aKey"} if path == "model" else ())
+    secrets = frozenset({"aKey"} if path == "providers" else ())
     assert lines_of(values, shared_folder) == []
     lines = lines_of({**values, path: value}, shared_folder, secrets)
     assert lines
@@ -134,16 +134,16 @@ def test_a_broken_part_is_blamed_once_and_alone(
 
 
 def test_a_key_of_a_broken_user_is_not_told_to_be_unused(shared_folder: Path) -> None:
-    values = {**SMALL, "users": [{"id": "Alice", "apiKey": "aliceKey"}]}
+    values = {**SMALL, "users": [{"id": "Alice", "secretEnv": {"A": "aliceKey"}}]}
     lines = lines_of(values, shared_folder, frozenset({"aliceKey"}))
     assert [line.partition(":")[0] for line in lines] == ["users[0].id"]
 
 
 def test_what_may_be_a_key_itself_is_not_repeated_as_a_name(shared_folder: Path) -> None:
-    values = {**SMALL, "users": [{"id": "alice", "apiKey": "a1b2c3d4e5"}]}
+    values = {**SMALL, "users": [{"id": "alice", "secretEnv": {"A": "a1b2c3d4e5"}}]}
     (line,) = lines_of(values, shared_folder)
     assert line == (
-        "users[0].apiKey: [hidden]: no secret of this name in the stack file: "
+        "users[0].secretEnv.A: [hidden]: no secret of this name in the stack file: "
         "add it: fleet secret KEY -s ENV"
     )
 

@@ -32,7 +32,10 @@ def test_a_shipped_file_is_valid(path: Path) -> None:
 
 
 def test_a_file_is_read_with_all_it_refers_to(folder: Path) -> None:
-    text = text_of({**FULL, "users": list[str]()})
+    text = text_of(
+        {**FULL, "users": list[str]()}
+        | {key: {"secure": "v1:a:b"} for key in SECRETS - {"aliceApiKey"}}
+    )
     (folder / "Pulumi.test.yaml").write_text(text, encoding="utf-8")
     environment = load("test", folder)
     assert environment.folder == folder

@@ -17,7 +17,9 @@ from annotated_types import Ge, Le, MaxLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from fleet.errors import HIDDEN
 from fleet.stackfile.config import ExistingCluster, StackConfig
+from fleet.values.secrecy import names_secret
 from tests.support.stacks import FULL, Values, keys_of, with_value, without
 
 WRONG: dict[str, object] = {
@@ -69,7 +71,7 @@ def bare(annotation: Any) -> tuple[Any, bool]:
         choices = [item for item in get_args(annotation) if item is not type(None)]
         if len(choices) == 1:
             return bare(choices[0])[0], True
-        return ExistingCluster, False
+        return (ExistingCluster if ExistingCluster in choices else str), False
     return annotation, False
 
 
@@ -159,7 +161,9 @@ def out_of_range(key: Key) -> Iterator[Case]:
         else:
             continue
         shown = value if isinstance(value, int) else "a list" if isinstance(value, list) else "x"
-        line = f"{key.path}: {shown}" + (f": {rule}" if shown != "x" else "")
+        if names_secret(key.path) and isinstance(value, str):
+            shown = HIDDEN
+        line = f"{key.path}: {shown}" + (f": {rule}" if shown not in ("x", HIDDEN) else "")
         yield Case(
             f"{key.path} past {type(bound).__name__}", with_value(FULL, key.path, value), line
         )

@@ -12,7 +12,17 @@ from fleet.manifests.runtime import RuntimeInputs
 from fleet.manifests.user import user_objects
 from fleet.plan.environment import Plan, PoolPlan, UserPlan, fingerprint, make_plan
 from fleet.plan.passwords import user_password
-from tests.support.stacks import FULL, SECRETS, SMALL, Values, environment_of, with_value, without
+from tests.support.stacks import (
+    FULL,
+    MODEL,
+    SECRETS,
+    SMALL,
+    Values,
+    environment_of,
+    secrets_of,
+    with_value,
+    without,
+)
 
 # Made up, and the seed of no environment.
 SEED = "0123456789abcdef." + 43 * "A"
@@ -30,11 +40,10 @@ OIDC = {"issuer": "https://id.example.com:8443/realms/main", "clientId": "fleet"
 
 def _variants() -> dict[str, Values]:
     scenes = {"coding": {"path": "scenes/coding"}, "research": {"path": "scenes/research"}}
-    model = {"provider": "openai", "baseUrl": "https://api.openai.com/v1", "name": "gpt-5"}
-    plain: Values = {**SMALL, "scenes": scenes, "model": model}
+    plain: Values = {**SMALL, "scenes": scenes, **MODEL}
     plain["users"] = [
         {"id": "alice", "displayName": "Alice", "scenes": ["coding", "research"]},
-        {"id": "bob.b@example.com", "scenes": ["coding"], "apiKey": "aliceApiKey"},
+        {"id": "bob.b@example.com", "scenes": ["coding"], "apiKeys": {"openai": "aliceApiKey"}},
     ]
     found = {"small": SMALL, "full": FULL, "plain": plain}
     found["suspended"] = with_value(plain, "users[0].state", "suspended")
@@ -83,7 +92,10 @@ def _variants() -> dict[str, Values]:
     tokens = [{"name": "main", "secret": "controlToken"}]
     found["agent-control"] = with_value(plain, "agentControl.tokens", tokens)
     found["two doors"] = with_value(plain, "door.replicas", 2)
-    found["no model"] = without(plain, "model")
+    found["no model"] = {
+        **without(without(plain, "providers"), "models"),
+        "users": [{"id": "alice", "scenes": ["coding"]}],
+    }
     return found
 
 
@@ -140,11 +152,7 @@ def objects_of_pool(pool: PoolPlan) -> list[dict[str, Any]]:
 
 def deploy(values: Values, folder: Path, secrets: frozenset[str] = SECRETS) -> Deployed:
     """Return what a stack file becomes; only secrets that it refers to count as sealed in it."""
-    named = {user.get("apiKey") for user in values["users"]} | {"modelApiKey"}
-    named |= {"oidcClientSecret"} if "oidc" in values["access"].get("signIn", {}) else set[str]()
-    tokens = values.get("agentControl", {}).get("tokens", [])
-    named |= {token["secret"] for token in tokens}
-    sealed = frozenset((secrets | {"oidcClientSecret", "controlToken"}) & named)
+    sealed = (secrets | {"oidcClientSecret", "controlToken"}) & secrets_of(values)
     plan = make_plan(environment_of(values, folder, sealed))
     objects = [item for pool in plan.pools for item in objects_of_pool(pool)]
     objects += [item for user in plan.users for item in objects_of_user(plan, user)]

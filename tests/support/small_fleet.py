@@ -15,11 +15,17 @@ from fleet.plan.passwords import derive_password
 from tests.support.deployed import SEED
 from tests.support.recorded import Recorded
 from tests.support.recording import Engine, run
-from tests.support.stacks import Values, environment_of, lay_scene
+from tests.support.stacks import Values, environment_of, lay_scene, secrets_of
 
 IMAGE = "registry.example.com/runtime:src-1"
 DOOR_IMAGE = "opencode-fleet/runtime-door:test"
-KEYS = {"modelApiKey": "key of all", "aliceApiKey": "key of alice"}
+KEYS = {
+    "modelApiKey": "key of all",
+    "aliceApiKey": "key of alice",
+    "jiraToken": "token of jira",
+    "gitToken": "token of the forge",
+    "gitKey": "key of the forge",
+}
 KUBERNETES = "kubernetes:"
 
 
@@ -35,9 +41,7 @@ def plan_of(values: Values, folder: Path) -> Plan:
     """
     if not (folder / "scenes" / "coding").exists():
         lay_scene(folder / "scenes" / "coding")
-    named = {user.get("apiKey") for user in values["users"]} | {"modelApiKey"}
-    keys = frozenset(KEYS) & named if values.get("model") else frozenset[str]()
-    return make_plan(environment_of(values, folder, keys))
+    return make_plan(environment_of(values, folder, frozenset(KEYS) & secrets_of(values)))
 
 
 def deploy(plan: Plan, *, preview: bool = False) -> Engine:

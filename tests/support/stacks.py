@@ -24,6 +24,20 @@ SMALL: Values = {
     "access": {"domain": "fleet.localhost", "tls": "none"},
     "users": [{"id": "alice"}, {"id": "bob"}],
 }
+OPTIONS: Values = {
+    "env": {"SIZE": "large"},
+    "secretEnv": {"LARGE_TOKEN": "jiraToken"},
+    "mounts": [{"path": "/mnt/large", "configMap": "large"}],
+    "models": {"default": "openai/gpt-5", "allowed": ["openai"]},
+    "nodeSelector": {"size": "large"},
+    "tolerations": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}],
+    "topologySpread": [{"key": "topology.kubernetes.io/zone", "maxSkew": 2, "required": True}],
+    "runtimeClassName": "gvisor",
+    "priorityClassName": "high",
+    "resources": {"nvidia.com/gpu": 1},
+    "hostUsers": False,
+}
+"""What a profile has beside its size."""
 FULL: Values = {
     "cluster": {"kind": "existing", "context": "test"},
     "image": {
@@ -74,14 +88,42 @@ FULL: Values = {
     },
     # A secret that the file has anyway.
     "agentControl": {"tokens": [{"name": "main", "secret": "modelApiKey"}]},
-    "model": {
-        "provider": "openai",
-        "baseUrl": "https://api.openai.com/v1",
-        "name": "gpt-5",
-        "smallName": "gpt-5-mini",
-        "contextTokens": 100000,
-        "outputTokens": 8000,
-        "apiKey": "modelApiKey",
+    "providers": {
+        "openai": {
+            "kind": "openai-compatible",
+            "name": "Company",
+            "baseUrl": "https://api.openai.com/v1",
+            "apiKey": "modelApiKey",
+            "options": {"timeout": 600000},
+            "headers": {"X-Team": "fleet"},
+            "models": {
+                "gpt-5": {
+                    "name": "GPT 5",
+                    "contextTokens": 100000,
+                    "outputTokens": 8000,
+                    "input": ["text", "image"],
+                    "reasoning": True,
+                },
+                "gpt-5-mini": {},
+            },
+        },
+    },
+    "models": {"default": "openai/gpt-5", "small": "openai/gpt-5-mini"},
+    "managedConfig": {"instructions": ["/mnt/rules.md"]},
+    "env": {"JIRA_URL": "https://jira.example.com"},
+    "secretEnv": {"JIRA_TOKEN": "jiraToken"},
+    "mounts": [
+        {"path": "/mnt/papers", "claim": "papers", "subPath": "all", "readOnly": False},
+        {"path": "/mnt/rules", "configMap": "rules"},
+        {"path": "/mnt/licence", "secret": "licence"},
+        {"path": "/mnt/nas", "nfs": {"server": "nas.example.com", "path": "/data"}},
+        {"path": "/mnt/models", "csi": {"driver": "csi.example.com", "attributes": {"a": "b"}}},
+    ],
+    "git": {
+        "hosts": {
+            "forge": {"token": "gitToken", "username": "oauth2", "sshKey": "gitKey"},
+        },
+        "knownHosts": ["git.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA"],
     },
     "profiles": {
         "standard": {
@@ -89,16 +131,23 @@ FULL: Values = {
             "memory": {"request": "512Mi", "limit": "2Gi"},
             "storage": "10Gi",
             "ephemeralStorage": "4Gi",
+            **OPTIONS,
         },
         "large": {
             "cpu": {"request": 1, "limit": 4},
             "memory": {"request": "2Gi", "limit": "8Gi"},
+            **OPTIONS,
             "idle": {"suspendAfter": "never"},
         },
     },
     "scenes": {
-        "coding": {"path": "scenes/coding", "title": "Coding", "description": "Code with care."},
-        "papers": {"nasPath": "shared/papers"},
+        "coding": {
+            "path": "scenes/coding",
+            "title": "Coding",
+            "description": "Code with care.",
+            "mounts": [{"path": "/mnt/coding", "configMap": "coding"}],
+        },
+        "papers": {"nasPath": "shared/papers", "version": 3},
     },
     "pools": {"default": {"quota": {"cpu": 20, "memory": "64Gi", "storage": "500Gi"}}, "lab": {}},
     "storage": {
@@ -111,7 +160,16 @@ FULL: Values = {
         },
     },
     "network": {
-        "allow": [{"cidr": "10.1.2.3/32", "port": 8000}],
+        "internet": True,
+        "proxy": {
+            "http": "http://proxy.example.com:3128",
+            "https": "http://proxy.example.com:3129",
+            "no": [".example.com"],
+        },
+        "allow": [
+            {"cidr": "10.1.2.3/32", "port": 8000},
+            {"namespace": "ai", "podLabels": {"app": "litellm"}, "port": 4000},
+        ],
         "deny": ["47.0.0.0/16"],
         "dns": {"namespace": "kube-system", "podLabels": {"k8s-app": "kube-dns"}},
         "dnsAddresses": ["169.254.20.10"],
@@ -127,14 +185,35 @@ FULL: Values = {
             "pool": "lab",
             "state": "active",
             "passwordVersion": 2,
-            "apiKey": "aliceApiKey",
+            "apiKeys": {"openai": "aliceApiKey"},
+            "env": {"TEAM": "lab"},
+            "secretEnv": {"ALICE_TOKEN": "jiraToken"},
+            "mounts": [{"path": "/mnt/alice", "claim": "alice-data"}],
+            "models": {"small": "openai/gpt-5-mini", "allowed": ["openai/gpt-5-mini", "openai"]},
+            "git": {
+                "name": "Alice",
+                "email": "alice@example.com",
+                "hosts": {"forge": {"token": "gitToken"}},
+            },
             "idle": {"suspendAfter": "4h"},
         },
         {"id": "bob", "scenes": ["coding"], "state": "suspended"},
     ],
     "purge": ["carol"],
 }
-SECRETS = frozenset({"modelApiKey", "aliceApiKey"})
+SECRETS = frozenset({"modelApiKey", "aliceApiKey", "jiraToken", "gitToken", "gitKey"})
+MODEL: Values = {
+    "providers": {
+        "openai": {
+            "kind": "openai-compatible",
+            "baseUrl": "https://api.openai.com/v1",
+            "apiKey": "modelApiKey",
+            "models": {"gpt-5": {}},
+        }
+    },
+    "models": {"default": "openai/gpt-5"},
+}
+"""The keys of one provider with one model."""
 
 Path_ = tuple[str | int, ...]
 _KEYS = ", ".join(sorted(field.alias or key for key, field in StackConfig.model_fields.items()))
@@ -215,6 +294,15 @@ def unsealed_lines(text: str, folder: Path, passphrase: str | None = None) -> li
     except InputError as error:
         return [str(problem) for problem in error.problems]
     return []
+
+
+def secrets_of(values: Values) -> frozenset[str]:
+    """Return those of `SECRETS` that values refer to, and what a door is told by default."""
+    named = {name for name in (*SECRETS, "controlToken") if f"'{name}'" in repr(values)}
+    by_default = (
+        {"oidcClientSecret"} if "oidc" in values["access"].get("signIn", {}) else set[str]()
+    )
+    return frozenset(named | by_default)
 
 
 def environment_of(

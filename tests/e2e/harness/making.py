@@ -64,7 +64,7 @@ class Maker:
                     "memory": {"request": "32Mi"},
                 },
                 "access": {"domain": f"{name}.localhost", "tls": "none", "port": self.door[1]},
-                "model": self.model.config,
+                **self.model.config,
                 "network": {"allow": self.model.allow},
                 "profiles": {"standard": deepcopy(SMALL)},
                 "scenes": {

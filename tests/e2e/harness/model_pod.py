@@ -27,9 +27,15 @@ class ModelPod:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The `model:` key of a stack file that uses this server."""
+        """The keys of a stack file that uses this server."""
         base = f"http://model.{self.namespace}.svc.cluster.local:{PORT}/v1"
-        return {"provider": "openai", "baseUrl": base, "name": MODEL}
+        provider = {
+            "kind": "openai-compatible",
+            "baseUrl": base,
+            "apiKey": "modelApiKey",
+            "models": {MODEL: {}},
+        }
+        return {"providers": {"openai": provider}, "models": {"default": f"openai/{MODEL}"}}
 
     @property
     def allow(self) -> list[dict[str, Any]]:
