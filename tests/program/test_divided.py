@@ -74,15 +74,12 @@ def test_on_a_cluster_that_is_there_pools_ask_the_base_stack_for_nothing() -> No
     )
 
 
-def test_a_certificate_is_made_by_the_base_stack_for_the_door_and_by_no_pool() -> None:
+def test_no_pool_makes_or_needs_the_certificate_of_the_door() -> None:
     values = with_value(DIVIDED, "access.tls", "selfSigned")
     pool = run_program(values, stack="dev.lab")
     assert [item.typ for item in pool.resources if item.package == "tls"] == []
     assert [item for item in pool.resources if item.typ == REFERENCE] == []
-    base = run_program(values)
-    (copy,) = (item for item in base.of_type("Secret") if item.name.endswith("fleet-self-signed"))
-    assert copy.inputs["metadata"]["namespace"] == "opencode-dev"
-    assert copy.is_secret("data.tls.key")
+    assert [item for item in pool.of_type("Secret") if "self-signed" in item.name] == []
 
 
 @pytest.mark.parametrize(
