@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 from fleet.cluster.client import Cluster, Live
 from fleet.cluster.kinds import KINDS
-from fleet.names import LABEL_ENVIRONMENT, LABEL_POOL
+from fleet.names import LABEL_ENVIRONMENT, door_selector
 
 RETAINED_KINDS = frozenset({"Namespace", "PersistentVolumeClaim", "PersistentVolume"})
 _OWNED = (
@@ -72,7 +72,8 @@ def notes_of(item: Live) -> dict[str, str]:
 def is_retained(item: Live) -> bool:
     """Return whether an object of an environment stays in the cluster when that goes."""
     if item["kind"] == "Namespace":
-        return LABEL_POOL in labels_of(item)
+        # Only of the door's it is known that it holds nobody's work.
+        return not door_selector().items() <= labels_of(item).items()
     return item["kind"] in RETAINED_KINDS
 
 

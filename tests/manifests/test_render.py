@@ -37,7 +37,8 @@ def objects(text: str) -> list[dict[str, Any]]:
 
 def test_there_is_a_file_an_owner_and_a_kustomization_of_all(project: StackFolder) -> None:
     files = render(project)
-    owners = [f"opencode-t--default{end}.yaml" for end in ("", "-oc-alice", "-oc-bob")]
+    pool = [f"opencode-t--default{end}.yaml" for end in ("", "-oc-alice", "-oc-bob")]
+    owners = ["opencode-t.yaml", *pool]
     assert set(files) == {*owners, "kustomization.yaml"}
     (kustomization,) = objects(files["kustomization.yaml"])
     assert kustomization == {
@@ -106,8 +107,13 @@ def test_pods_and_namespaces_are_the_same_with_and_without_secrets(
     ]
     plain, full = ([item for item in objects(text) if item["kind"] != "Secret"] for text in texts)
     assert plain == full
-    (namespace,) = (item for item in plain if item["kind"] == "Namespace")
-    assert namespace["metadata"]["annotations"]["opencode-fleet/identity"] == identity_of(SEED)
+    namespaces = [item for item in plain if item["kind"] == "Namespace"]
+    assert [item["metadata"]["name"] for item in namespaces] == [
+        "opencode-t",
+        "opencode-t--default",
+    ]
+    for namespace in namespaces:
+        assert namespace["metadata"]["annotations"]["opencode-fleet/identity"] == identity_of(SEED)
 
 
 def test_a_dash_prints_everything_as_one_text(
@@ -169,7 +175,7 @@ def test_a_full_disk_is_told_with_the_file_that_did_not_fit(
     monkeypatch.setattr(Path, "write_text", full)
     done = project.fleet("render", "-s", "t", "-o", "out")
     assert done.code == 1
-    assert done.err.startswith("out/opencode-t--default.yaml: No space left on device")
+    assert done.err.startswith("out/opencode-t.yaml: No space left on device")
 
 
 def test_a_file_in_the_place_of_the_folder_is_told(project: StackFolder) -> None:

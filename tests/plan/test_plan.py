@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fleet.plan.environment import Plan, fingerprint, make_plan
-from tests.support.deployed import VARIANTS
+from tests.support.deployed import VARIANTS, deploy
 from tests.support.stacks import (
     FULL,
     MODEL,
@@ -18,7 +18,6 @@ from tests.support.stacks import (
     SMALL,
     Values,
     environment_of,
-    secrets_of,
     with_value,
 )
 
@@ -98,8 +97,7 @@ def test_a_fingerprint_changes_with_each_value_and_their_borders() -> None:
 
 def test_every_variant_has_a_plan(shared_folder: Path) -> None:
     for values in VARIANTS.values():
-        named = secrets_of(values)
-        plan = plan_of(values, shared_folder, frozenset(SECRETS & named))
+        plan = deploy(values, shared_folder).plan
         assert len(plan.users) == len(values["users"])
 
 

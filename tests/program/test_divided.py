@@ -9,7 +9,6 @@ from typing import Any
 import pulumi
 import pytest
 
-from fleet.plan.stacks import BASE_OUTPUT
 from tests.support.programs import REFERENCE, lay_project, run_program
 from tests.support.recording import Engine
 from tests.support.stacks import SMALL, Values, with_value
@@ -19,6 +18,7 @@ LOCAL = {"mode": "local", "reference": "opencode-fleet/runtime:test"}
 VALUES: Values = {
     **SMALL,
     "image": LOCAL,
+    "door": {"reference": "opencode-fleet/runtime-door:test"},
     "pools": {"lab": {}, "empty": {}},
     "users": [{"id": "alice", "scenes": []}, {"id": "bob", "pool": "lab"}],
 }
@@ -58,8 +58,9 @@ def test_the_stack_of_a_pool_has_its_users_and_nobody_elses() -> None:
 def test_the_base_stack_has_no_users_and_nothing_that_pools_do_not_need() -> None:
     made = run_program(DIVIDED)
     assert made.of_type("UserStack") == []
-    assert declared(made) == {}
-    assert set(made.exports) == {"imageRef"}
+    places = {inputs["metadata"].get("namespace") for inputs in declared(made).values()}
+    assert places == {"opencode-dev", None}, "the door alone"
+    assert set(made.exports) == {"imageRef", "url"}
 
 
 def test_on_a_cluster_that_is_there_pools_ask_the_base_stack_for_nothing() -> None:
@@ -72,16 +73,12 @@ def test_on_a_cluster_that_is_there_pools_ask_the_base_stack_for_nothing() -> No
     )
 
 
-def test_a_certificate_is_made_once_and_copied_into_every_pool() -> None:
+def test_no_pool_makes_or_needs_the_certificate_of_the_door() -> None:
     values = with_value(DIVIDED, "access.tls", "selfSigned")
-    certificate = {"tls.crt": "Y2VydA==", "tls.key": "a2V5"}
-    held = {"identifier": None, "kubeconfig": None, "image": LOCAL["reference"]}
-    reads = {REFERENCE: {"outputs": {BASE_OUTPUT: {**held, "certificate": certificate}}}}
-    made = run_program(values, stack="dev.lab", reads=reads)
-    assert [item.typ for item in made.resources if item.package == "tls"] == []
-    copies = [item for item in made.of_type("Secret") if item.name.endswith("fleet-self-signed")]
-    assert [item.inputs["data"] for item in copies] == [certificate]
-    assert copies[0].is_secret("data.tls.key")
+    pool = run_program(values, stack="dev.lab")
+    assert [item.typ for item in pool.resources if item.package == "tls"] == []
+    assert [item for item in pool.resources if item.typ == REFERENCE] == []
+    assert [item for item in pool.of_type("Secret") if "self-signed" in item.name] == []
 
 
 def test_a_base_stack_that_still_holds_users_ends_before_anything_is_deleted() -> None:
