@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import pulumi
 
 from components.pool import PoolNamespace, PoolNamespaceArgs
 from components.user import UserStack, UserStackArgs
+from fleet.manifests.backup import (
+    BackupInputs,
+    password_key,
+    secret_data,
+    secret_references,
+    store_keys,
+)
 from fleet.manifests.pool import SharedSecret
+from fleet.names import slug
 from fleet.plan.environment import Plan, PoolPlan, UserPlan
 from fleet.plan.passwords import identity_of
 from fleet.stackfile.config import TlsMode
@@ -32,7 +41,7 @@ class FleetEnvironmentArgs:
     seed: pulumi.Output[str]
     """What all passwords are derived from, a secret."""
     api_keys: Mapping[str, pulumi.Output[str]]
-    """Model API keys, secrets, by the top-level key that holds them."""
+    """The stack file's other secrets, by the top-level key that holds them."""
     secrets: tuple[SharedSecret, ...] = ()
     """What every pool gets a copy of, such as a login at a registry."""
     adopting: pulumi.ProviderResource
@@ -104,6 +113,7 @@ class FleetEnvironment(pulumi.ComponentResource):
                 # No secret: it only tells environments of one name apart.
                 identity=pulumi.Output.unsecret(args.seed.apply(identity_of)),
                 secrets=secrets,
+                backup=_backup_inputs(pool, args),
                 adopting=args.adopting,
             ),
             pulumi.ResourceOptions(parent=self),
@@ -127,3 +137,19 @@ class FleetEnvironment(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
+
+
+def _backup_inputs(pool: PoolPlan, args: FleetEnvironmentArgs) -> BackupInputs | None:
+    backup = pool.backup
+    if backup is None:
+        return None
+    sealed = {key: args.api_keys[key] for key in secret_references(backup)}
+    # The SDK resolves Outputs inside a dict, which its types do not say.
+    opened = cast("pulumi.Output[dict[str, str]]", pulumi.Output.all(**sealed))
+    data = opened.apply(partial(secret_data, pool, backup))
+    keys = [*(password_key(slug(user.id)) for user in pool.users), *store_keys(backup)]
+    return BackupInputs(
+        image=args.image,
+        pull_secret=args.plan.pull_secret,
+        secret_data={key: data[key] for key in keys},
+    )

@@ -40,6 +40,7 @@ from fleet.engine.settings import (
 )
 from fleet.engine.stack import EngineStack, Place, Program, engine_stack
 from fleet.errors import AwayError, InputError
+from fleet.manifests.backup import BackupInputs, backup_objects
 from fleet.manifests.pool import pool_objects
 from fleet.names import SEED_KEY
 from fleet.plan.environment import Plan, make_plan
@@ -255,6 +256,7 @@ def _count(plan: Plan) -> int:
     """Return how many objects the engine makes of a plan, its providers among them."""
     users = sum(len(pool.users) for pool in plan.pools)
     shared = sum(len(pool_objects(pool)) for pool in plan.pools)
+    shared += sum(len(backup_objects(pool, BackupInputs(image=""))) for pool in plan.pools)
     return _PROVIDERS + shared + _OBJECTS_A_USER * users
 
 

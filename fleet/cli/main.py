@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from fleet.cli import backup as cli_backup
 from fleet.cli import build as cli_build
 from fleet.cli import cloud as cli_cloud
 from fleet.cli import engine as cli_engine
@@ -40,6 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 cli_runtimes.register(app)
+cli_backup.register(app)
 cli_build.register(app)
 cli_cloud.register(app)
 cli_engine.register(app)

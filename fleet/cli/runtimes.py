@@ -21,6 +21,7 @@ from fleet.cli.shell import (
     unsealed,
     warn,
 )
+from fleet.cluster.backups import backup_json, backup_words, notes
 from fleet.cluster.logs import LogRequest
 from fleet.cluster.logs import logs as read_logs
 from fleet.cluster.purge import purge_user
@@ -69,11 +70,15 @@ def status(
     with reported():
         environment = read_environment(stack)
         cluster = cluster_of(environment, context)
-        rows = states(cluster, make_plan(environment), volumes=volumes)
+        plan = make_plan(environment)
+        rows = states(cluster, plan, volumes=volumes)
+        noted = notes(cluster, plan)
         if as_json:
-            say_json({"users": [row.as_json() for row in rows]})
+            say_json({"users": [{**row.as_json(), **backup_json(noted, row.user)} for row in rows]})
             return
         head = ("USER", "STATE", "PHASE", "RESTARTS", "VOLUME", "IMAGE", "URL", "NOTE")
+        if noted:
+            head = (*head[:5], "BACKUP", *head[5:])
         lines = [
             (
                 row.user,
@@ -81,6 +86,7 @@ def status(
                 row.phase,
                 str(row.restarts),
                 row.volume,
+                *backup_words(noted, row.user),
                 row.image.rpartition("/")[2],
                 row.url,
                 row.note,

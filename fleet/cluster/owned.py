@@ -30,6 +30,7 @@ _OWNED = (
     "roles",
     "rolebindings",
     "networkpolicies",
+    "cronjobs",
 )
 _PLURALS = {KINDS[plural].name: plural for plural in _OWNED}
 

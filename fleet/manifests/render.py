@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fleet.errors import InputError, Problem
+from fleet.manifests.backup import BackupInputs, backup_objects, secret_data
 from fleet.manifests.pool import pool_objects
 from fleet.manifests.runtime import RuntimeInputs
 from fleet.manifests.types import Manifest
 from fleet.manifests.user import secret_text, user_objects
 from fleet.manifests.yaml_block import documents
 from fleet.names import API_KEY_KEY, PASSWORD_KEY, SEED_KEY
-from fleet.plan.environment import Plan, UserPlan, fingerprint
+from fleet.plan.environment import Plan, PoolPlan, UserPlan, fingerprint
 from fleet.plan.passwords import identity_of, user_password
 from fleet.stackfile.config import TlsMode
 from fleet.values.secrecy import missing_seed
@@ -54,11 +55,21 @@ def rendered_files(plan: Plan, inputs: RenderInputs) -> dict[str, list[Manifest]
     identity = identity_of(seed) if seed is not None else None
     files: dict[str, list[Manifest]] = {}
     for pool in plan.pools:
-        files[f"{pool.namespace}.yaml"] = pool_objects(pool, identity)
+        files[f"{pool.namespace}.yaml"] = [
+            *pool_objects(pool, identity),
+            *backup_objects(pool, _of_backup(plan, pool, inputs)),
+        ]
         for user in pool.users:
             name = f"{pool.namespace}-{user.name}.yaml"
             files[name] = user_objects(user, plan.access, _of_user(plan, user, inputs))
     return files
+
+
+def _of_backup(plan: Plan, pool: PoolPlan, inputs: RenderInputs) -> BackupInputs:
+    data = None
+    if inputs.with_secrets and pool.backup is not None:
+        data = secret_data(pool, pool.backup, dict(inputs.secrets))
+    return BackupInputs(image=inputs.image, pull_secret=plan.pull_secret, secret_data=data)
 
 
 def _of_user(plan: Plan, user: UserPlan, inputs: RenderInputs) -> RuntimeInputs:

@@ -17,6 +17,7 @@ from fleet.names import (
     user_object_name,
 )
 from fleet.plan.opencode import managed_config
+from fleet.stackfile.backup import Backup
 from fleet.stackfile.config import (
     Access,
     ExistingCluster,
@@ -81,6 +82,7 @@ class PoolPlan:
     quota: Quota
     network: Network
     access: Access
+    backup: Backup | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +146,7 @@ def _pool(environment: Environment, name: str) -> PoolPlan:
         quota=pool.quota if pool else Quota(),
         network=config.network,
         access=config.access,
+        backup=config.backup,
     )
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from fleet.errors import HIDDEN, Problem
 from fleet.names import SEED_KEY, host_name
+from fleet.stackfile.backup_rules import backup_secrets
 from fleet.stackfile.config import Access, ExistingCluster, Network, RouteKind, StackConfig, TlsMode
 from fleet.values.ranges import METADATA, closed_ranges, overlaps_private
 from fleet.values.secrecy import secret_reference
@@ -174,6 +175,7 @@ def _references(config: StackConfig) -> Iterator[tuple[str, str, bool]]:
             yield f"users[{index}].apiKey", user.api_key, True
     if config.model is not None:
         yield "model.apiKey", config.model.api_key, False
+    yield from backup_secrets(config.backup)
     cluster = config.cluster
     if not isinstance(cluster, ExistingCluster) and cluster.registry is not None:
         yield "cluster.registry.passwordSecret", cluster.registry.password_secret, True

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fleet.alicloud.config import AckCluster, VmCluster
+from fleet.stackfile.backup import Backup
 from fleet.stackfile.image import Image
 from fleet.stackfile.storage import Storage
 from fleet.values.model import Model
@@ -261,6 +262,8 @@ class StackConfig(Model):
     """Where data lives."""
     network: Network = Network()
     """What runtimes may reach beyond the public internet."""
+    backup: Backup | None = None
+    """Nightly backups; without it there are none."""
     users: tuple[User, ...]
     """The roster."""
     purge: tuple[UserId, ...] = ()

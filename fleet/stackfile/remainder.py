@@ -43,7 +43,7 @@ class Remainder:
         if any(f"{problem.key}.".startswith(_starts(part)) for part in self.broken):
             return False
         if problem.value == "[secret]":
-            return not sections & {"model", "users"}
+            return not sections & {"backup", "model", "users"}
         if problem.key.startswith("pools."):
             return not sections & set(_SUMS)
         if problem.key.startswith("cluster."):

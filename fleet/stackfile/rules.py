@@ -19,6 +19,7 @@ from fleet.stackfile.access_rules import (
     network_problems,
     secret_problems,
 )
+from fleet.stackfile.backup_rules import backup_problems
 from fleet.stackfile.config import (
     MAX_USERS_A_POOL,
     ExistingCluster,
@@ -53,6 +54,7 @@ def cross_problems(config: StackConfig, secrets: frozenset[str]) -> list[Problem
         *network_problems(config.network),
         *image_problems(config.image),
         *model_problems(config),
+        *backup_problems(config.backup),
         *secret_problems(config, secrets),
     ]
 

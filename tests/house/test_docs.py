@@ -19,7 +19,9 @@ def known_tests() -> set[str]:
     """Return the name of every test function, without `test_`."""
     found: set[str] = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
-        found |= set(re.findall(r"^(?:    )?def test_(\w+)\(", path.read_text(encoding="utf-8"), re.M))
+        found |= set(
+            re.findall(r"^(?:    )?def test_(\w+)\(", path.read_text(encoding="utf-8"), re.M)
+        )
     return found
 
 
