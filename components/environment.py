@@ -15,13 +15,8 @@ import pulumi
 
 from components.pool import PoolNamespace, PoolNamespaceArgs
 from components.user import UserStack, UserStackArgs
-from fleet.manifests.backup import (
-    BackupInputs,
-    password_key,
-    secret_data,
-    secret_references,
-    store_keys,
-)
+from fleet.manifests.backup import BackupInputs, secret_data, secret_references, store_keys
+from fleet.manifests.backup_pods import password_key
 from fleet.manifests.pool import SharedSecret
 from fleet.names import slug
 from fleet.plan.environment import Plan, PoolPlan, UserPlan

@@ -6,6 +6,7 @@ Only what may be typed and what is printed; `cluster.backups` does it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -29,7 +30,8 @@ from fleet.cli.shell import (
     warn,
 )
 from fleet.cluster import backups as done_by
-from fleet.cluster.backups import Work
+from fleet.cluster.backup_pods import Work, work
+from fleet.cluster.backups import Snapshot
 from fleet.cluster.client import Cluster, Live
 from fleet.cluster.report import Report
 from fleet.cluster.runtimes import find_user
@@ -128,20 +130,15 @@ def backups(
         _, plan, cluster = _opened(stack, context)
         found = _members(plan, [user])[0]
         with reporting() as report:
-            done = done_by.worked(
-                found, done_by.work(cluster, found, Work(verb="snapshots", claim=None), report)
-            )
-        rows = [
-            {"id": one_line(str(item["id"]), 12), "at": one_line(str(item["at"]), 40)}
-            for item in done["snapshots"]
-        ]
+            rows = done_by.snapshots(cluster, found, report)
         if as_json:
-            say_json({"user": found.id, "backups": rows})
+            listed = [{"id": row.id, "at": row.at, "tag": row.tag} for row in rows]
+            say_json({"user": found.id, "backups": listed})
             return
         now = datetime.now(UTC)
         say_table(
-            ("BACKUP", "AT", "AGE"),
-            [(row["id"], row["at"], done_by.age(row["at"], now)) for row in rows],
+            ("BACKUP", "AT", "AGE", "MADE"),
+            [(row.id, row.at, done_by.age(row.at, now), row.tag) for row in rows],
         )
 
 
@@ -174,11 +171,16 @@ def restore(
             raise InputError([Problem("--into", into, rule, "name one USER")])
         cluster = cluster_of(environment, context)
         name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        _agreed(members, at, paths, into, name, confirmed=yes)
-        wanted = {"at": moment, "paths": paths, "name": name}
+        with reporting() as report:
+            chosen = {
+                user.id: done_by.choose(user.id, done_by.snapshots(cluster, user, report), moment)
+                for user in members
+            }
+        _agreed(chosen, paths, into, name, confirmed=yes)
         rows: list[Live] = []
         with reporting() as report:
             for user in members:
+                wanted = {"at": chosen[user.id].id, "paths": paths, "name": name}
                 rows.append(_restored(cluster, user, wanted, into, report))
         if as_json:
             say_json({"users": rows})
@@ -210,8 +212,7 @@ def _told(row: Live, into: str | None) -> str:
 
 
 def _agreed(
-    members: list[UserPlan],
-    at: str,
+    chosen: Mapping[str, Snapshot],
     paths: list[str],
     into: str | None,
     name: str,
@@ -220,15 +221,18 @@ def _agreed(
 ) -> None:
     """Say what will be touched; ask, where somebody can answer."""
     what = ", ".join(f"/{item}" for item in paths) or "/app and /data"
-    who = ", ".join(user.id for user in members[:8])
-    who += f" and {len(members) - 8} more" if len(members) > 8 else ""  # noqa: PLR2004
+    for user_id, item in chosen.items():
+        if into is not None:
+            warn(
+                f"{user_id}: {what} of {item.at} is written into claim {into}; the runtime goes on"
+            )
+        else:
+            warn(
+                f"{user_id}: the runtime is stopped, {what} of {item.at} is put back; work since"
+                f" then is kept aside as kept-{name}"
+            )
     if into is not None:
-        warn(f"{who}: {what} of backup {at} is written into claim {into}; the runtime goes on")
         return
-    warn(
-        f"{who}: the runtime is stopped, {what} of backup {at} is put back, work since then is kept"
-        f" aside as kept-{name}, the runtime is started"
-    )
     if confirmed:
         return
     if not interactive() or not typer.confirm("Restore?", err=True):
@@ -284,7 +288,7 @@ def kept(
         found = _members(plan, [user])[0]
         wanted = Work(verb="kept") if drop is None else _dropping(drop)
         with reporting() as report:
-            done = done_by.worked(found, done_by.work(cluster, found, wanted, report))
+            done = done_by.worked(found, work(cluster, found, wanted, report))
         names = [one_line(str(item), 80) for item in done.get("kept", [])]
         if as_json:
             say_json({"user": found.id, "kept": names, "dropped": done.get("dropped")})

@@ -1,8 +1,7 @@
 """Backups and restores asked for by an operator: one pod a user, as the CronJobs make them.
 
-Owns: the lock of a claim (the pod's name), stopping and starting a runtime around a restore, what
-is noted of the last backup. Leaves out: what the pod does (`image/backup`), the objects of the
-CronJobs (`manifests.backup`), printing.
+Owns: which backup is meant, stopping and starting a runtime around a restore, what is noted of the
+last backup. Leaves out: the pod (`backup_pods`), what it does (`image/backup`), printing.
 """
 
 from __future__ import annotations
@@ -12,36 +11,33 @@ import re
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from fleet.cluster import pods as judged
+from fleet.cluster.backup_pods import (
+    GONE_SECONDS,
+    WORK_SECONDS,
+    Work,
+    pod_of,
+    wait_running,
+    work,
+)
 from fleet.cluster.client import Cluster, Live
-from fleet.cluster.pods import part, parts
+from fleet.cluster.pods import part
 from fleet.cluster.report import Report
 from fleet.cluster.runtimes import user_pods
 from fleet.cluster.untrusted import one_line
 from fleet.errors import ClusterError, InputError, Problem, RefusedError
-from fleet.manifests.backup import BACKUP, CONTAINER, EXPORT_COMMAND, RESULTS, user_values
-from fleet.names import LABEL_USER, slug, user_selector
+from fleet.manifests.backup_pods import CONTAINER, EXPORT_COMMAND, RESULTS
+from fleet.names import LABEL_USER, slug
 from fleet.plan.environment import Plan, PoolPlan, UserPlan
 
 _PAUSE = 1.0
-_START_SECONDS, _STOP_SECONDS, _WORK_SECONDS = 600.0, 120.0, 6 * 3600.0
-_NOT_FOUND, _CONFLICT = 404, 409
+_CONFLICT = 409
 _WARNINGS = 8
 _COUNTING = re.compile(r"chat [0-9]+ of [0-9]+$")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Work:
-    """What the pod of a user is to do."""
-
-    verb: str
-    variables: Mapping[str, str] = field(default_factory=dict[str, str])
-    claim: str | None = "user"
-    """`user`: the user's own, which is locked meanwhile; another by its name; None for none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,14 +158,60 @@ def _note(cluster: Cluster, user: UserPlan, done: Live) -> None:
     else:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         note = {**_noted(held.get(key)), "failedAt": now, "error": str(done.get("error"))[:300]}
-    change = {"data": {key: json.dumps(note)}}
+    metadata = {"name": RESULTS, "namespace": user.namespace}
     try:
-        cluster.patch("configmaps", RESULTS, change, user.namespace)
+        cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
     except RefusedError as refusal:
-        if refusal.status != _NOT_FOUND:
+        if refusal.status != _CONFLICT:
             raise
-        metadata = {"name": RESULTS, "namespace": user.namespace}
-        cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **change})
+    cluster.patch("configmaps", RESULTS, {"data": {key: json.dumps(note)}}, user.namespace)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """One backup of a user, as the store has it."""
+
+    id: str
+    at: str
+    """When it was made, RFC 3339 in UTC."""
+    tag: str = ""
+
+
+def snapshots(cluster: Cluster, user: UserPlan, report: Report) -> list[Snapshot]:
+    """Return the backups of a user that the store has, the oldest first."""
+    done = worked(user, work(cluster, user, Work(verb="snapshots", claim=None), report))
+    return [
+        Snapshot(
+            id=one_line(str(item["id"]), 12),
+            at=one_line(str(item["at"]), 40),
+            tag=one_line(" ".join(str(tag) for tag in item.get("tags") or ()), 40),
+        )
+        for item in done["snapshots"]
+    ]
+
+
+def choose(user_id: str, found: Sequence[Snapshot], wanted: str) -> Snapshot:
+    """Return the backup of an id, the last one not after a time, or the latest.
+
+    `wanted` is an id, a time as `Snapshot.at` has it, or `latest`. Raises ClusterError.
+    """
+    if not found:
+        raise ClusterError(f"user {user_id}: there is no backup yet: fleet backup {user_id}")
+    if wanted == "latest":
+        return found[-1]
+    if "T" not in wanted:
+        named = [item for item in found if wanted.startswith(item.id) or item.id.startswith(wanted)]
+        if len(named) != 1:
+            raise ClusterError(
+                f"user {user_id}: no backup {wanted}: fleet backups {user_id} lists them"
+            )
+        return named[0]
+    before = [item for item in found if item.at <= wanted]
+    if not before:
+        raise ClusterError(
+            f"user {user_id}: no backup is as old as {wanted}: the oldest is of {found[0].at}"
+        )
+    return before[-1]
 
 
 def restore(
@@ -182,7 +224,7 @@ def restore(
 ) -> Live:
     """Restore a user's backup; return what came of it, which has worked.
 
-    `wanted`: `at` (an id, a time, latest), `paths` (below the claim), `name` (of what is kept). The
+    `wanted`: `at` (an id), `paths` (below the claim), `name` (of what is kept). The
     runtime is stopped meanwhile, but for a restore `into` another claim, which is made if need be.
     """
     variables = {"FLEET_RESTORE": json.dumps(dict(wanted))}
@@ -222,12 +264,12 @@ def _scale(cluster: Cluster, user: UserPlan, replicas: int) -> None:
 
 
 def _wait_stopped(cluster: Cluster, user: UserPlan, report: Report) -> None:
-    deadline = time.monotonic() + _STOP_SECONDS
+    deadline = time.monotonic() + GONE_SECONDS
     while running := [pod for pod in user_pods(cluster, user) if not judged.ended(pod)]:
         if time.monotonic() > deadline:
             name = running[0]["metadata"]["name"]
             raise ClusterError(
-                f"user {user.id}: pod {name} is still there after {_STOP_SECONDS:g} s: nothing was"
+                f"user {user.id}: pod {name} is still there after {GONE_SECONDS:g} s: nothing was"
                 " restored"
             )
         report("stopped", 0, 1, [user.id])
@@ -255,141 +297,6 @@ def _ensure_claim(cluster: Cluster, user: UserPlan, name: str) -> None:
     )
 
 
-# -- the pod
-
-
-def work(cluster: Cluster, user: UserPlan, wanted: Work, report: Report) -> Live:
-    """Have a pod do some work for a user and return what came of it (`ok` says whether)."""
-    with pod_of(cluster, user, wanted) as name:
-        return _wait_ended(cluster, user, name, report)
-
-
-@contextmanager
-def pod_of(cluster: Cluster, user: UserPlan, wanted: Work) -> Generator[str]:
-    """Make the pod, yield its name, delete it."""
-    pod = _manifest(cluster, user, wanted)
-    name = pod["metadata"]["name"]
-    _need_free(cluster, user, name)
-    try:
-        made = cluster.create(pod)
-    except RefusedError as refusal:
-        if refusal.status == _CONFLICT:
-            raise _busy(user, name) from None
-        raise
-    try:
-        yield name
-    finally:
-        cluster.delete("pods", name, user.namespace, wait=_STOP_SECONDS, uid=judged.uid(made))
-
-
-def _busy(user: UserPlan, name: str) -> ClusterError:
-    return ClusterError(
-        f"user {user.id}: another backup, restore or export is under way (pod {user.namespace}/"
-        f"{name}): wait for its end"
-    )
-
-
-def _need_free(cluster: Cluster, user: UserPlan, name: str) -> None:
-    there = cluster.get("pods", name, user.namespace)
-    if there is None:
-        return
-    if not judged.ended(there):
-        raise _busy(user, name)
-    cluster.delete("pods", name, user.namespace, wait=_STOP_SECONDS, uid=judged.uid(there))
-
-
-def _manifest(cluster: Cluster, user: UserPlan, wanted: Work) -> Live:
-    """Return the pod, as the CronJob of the user's pool would make it."""
-    job = cluster.get("cronjobs", BACKUP, user.namespace)
-    settings = cluster.get("configmaps", BACKUP, user.namespace)
-    if job is None or settings is None:
-        raise ClusterError(f"pool {user.pool}: backups are not deployed: run fleet up")
-    template = str(settings["data"]["backup.json"])
-    for key, value in user_values(user).items():
-        template = template.replace(f"<{key}>", value)
-    pod: Live = json.loads(template)
-    spec, own = pod["spec"], job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    container = spec["containers"][0]
-    container["image"] = own["containers"][0]["image"]
-    container["args"] = [wanted.verb]
-    container["env"] = [
-        *(item for item in container["env"] if item["name"] not in wanted.variables),
-        *({"name": key, "value": value} for key, value in wanted.variables.items()),
-    ]
-    if "imagePullSecrets" in own:
-        spec["imagePullSecrets"] = own["imagePullSecrets"]
-    if wanted.claim == "user":
-        _place_beside(cluster, user, spec)
-        return pod
-    # Not the claim's lock: the claim is not touched.
-    pod["metadata"]["name"] = f"{wanted.verb}s-{slug(user.id)}"[:63]
-    if wanted.claim is None:
-        spec["volumes"][0] = {"name": "user", "emptyDir": {}}
-    else:
-        held = {"claimName": wanted.claim}
-        spec["volumes"][0] = {"name": "user", "persistentVolumeClaim": held}
-    shared = [item for item in spec["volumes"] if item["name"] != "shared"]
-    spec["volumes"] = shared
-    mounts = [item for item in container["volumeMounts"] if item["name"] != "shared"]
-    container["volumeMounts"] = mounts
-    return pod
-
-
-def _place_beside(cluster: Cluster, user: UserPlan, spec: Live) -> None:
-    """Put the pod on the node of a running runtime: a disk is on one node."""
-    if any(judged.ready(pod) for pod in user_pods(cluster, user)):
-        selector = {"matchLabels": user_selector(user.id)}
-        term = {"labelSelector": selector, "topologyKey": "kubernetes.io/hostname"}
-        spec["affinity"] = {
-            "podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
-        }
-
-
-def _wait_ended(cluster: Cluster, user: UserPlan, name: str, report: Report) -> Live:
-    pod = _wait(cluster, user, name, judged.ended, report)
-    for status in parts(part(pod, "status"), "containerStatuses"):
-        message = str(part(part(status, "state"), "terminated").get("message") or "")
-        try:
-            told: object = json.loads(message)
-        except ValueError:
-            continue
-        if isinstance(told, dict) and isinstance(cast("Live", told).get("ok"), bool):
-            return cast("Live", told)
-    doing = judged.doing(pod)
-    return {"ok": False, "error": doing.note or doing.phase}
-
-
-def wait_running(cluster: Cluster, user: UserPlan, name: str, report: Report) -> None:
-    """Wait until the pod runs."""
-
-    def runs(pod: Live) -> bool:
-        return judged.ended(pod) or part(pod, "status").get("phase") == "Running"
-
-    pod = _wait(cluster, user, name, runs, report)
-    if judged.ended(pod):
-        doing = judged.doing(pod)
-        raise ClusterError(f"user {user.id}: {doing.note or doing.phase}")
-
-
-def _wait(
-    cluster: Cluster, user: UserPlan, name: str, done: Callable[[Live], bool], report: Report
-) -> Live:
-    begun = time.monotonic()
-    while True:
-        pod = cluster.get("pods", name, user.namespace)
-        if pod is None:
-            raise ClusterError(f"user {user.id}: the pod {name} was deleted by somebody")
-        if done(pod):
-            return pod
-        spent, phase = time.monotonic() - begun, part(pod, "status").get("phase")
-        if (phase == "Pending" and spent > _START_SECONDS) or spent > _WORK_SECONDS:
-            doing = judged.doing(pod)
-            why = doing.note or doing.phase
-            raise ClusterError(f"user {user.id}: pod {name}: not done in {spent:.0f} s: {why}")
-        report("done", 0, 1, [f"{user.id}: {judged.doing(pod).phase}"])
-        time.sleep(_PAUSE)
-
-
 def warnings_of(done: Live) -> Sequence[str]:
     """Return what a backup warns of: lines that are safe to print."""
     found: object = done.get("warnings")
@@ -409,12 +316,12 @@ def export(
 
     The runtime may go on meanwhile. What could not be read is told, a line each.
     """
-    hold = Work(verb="hold", variables={"FLEET_HOLD": str(int(_WORK_SECONDS))})
+    hold = Work(verb="hold", variables={"FLEET_HOLD": str(int(WORK_SECONDS))})
     with pod_of(cluster, user, hold) as name:
         wait_running(cluster, user, name, report)
         report("archive", 0, 1, [user.id])
         done = cluster.exec(
-            user.namespace, name, CONTAINER, EXPORT_COMMAND, timeout=_WORK_SECONDS, sink=sink
+            user.namespace, name, CONTAINER, EXPORT_COMMAND, timeout=WORK_SECONDS, sink=sink
         )
     unread = [line for line in done.err.splitlines() if not _COUNTING.match(line)]
     for line in unread[-_WARNINGS:]:

@@ -14,9 +14,26 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
+from fleet.manifests.backup_pods import (
+    BACKUP,
+    CONTAINER,
+    DRILL,
+    POD_SECURITY,
+    PROGRAM,
+    PYTHON,
+    REPOSITORY_CLAIM,
+    RESULTS,
+    ROLE_POOL,
+    ROLE_USER,
+    SECURITY,
+    STORE_KEYS,
+    drill_pod,
+    password_key,
+    user_pod,
+    user_values,
+)
 from fleet.manifests.policies import api_exit, names, policy
-from fleet.manifests.pool import RETAINED, SHARED_CLAIM, nas_volume
-from fleet.manifests.runtime import RUNTIME_UID
+from fleet.manifests.pool import RETAINED, nas_volume
 from fleet.manifests.types import (
     Claim,
     ConfigMap,
@@ -30,41 +47,13 @@ from fleet.manifests.types import (
     Spec,
 )
 from fleet.names import LABEL_ROLE, backup_volume_name, pool_labels, slug
-from fleet.plan.backups import REPOSITORY_FOLDER, repository_address, repository_password
-from fleet.plan.environment import PoolPlan, UserPlan
+from fleet.plan.backups import repository_password
+from fleet.plan.environment import PoolPlan
 from fleet.stackfile.backup import Backup
-from fleet.values.quantity import canonical_quantity, parse_quantity
 from fleet.values.ranges import closed_ranges
 
-BACKUP = "backup"
-DRILL = "backup-drill"
-RESULTS = "backup-results"
-"""ConfigMap in which the pods of the CronJobs note what came of it; no object of the stack."""
-REPOSITORY_CLAIM = "backup-repository"
-ROLE_POOL, ROLE_USER = "backup-pool", "backup-user"
-CONTAINER = "work"
-_STORE_KEYS = ("accessKeyId", "secretAccessKey")
-_PROGRAM = "/usr/local/lib/opencode-fleet/backup"
-_PYTHON = ["/usr/bin/tini", "-g", "--", "/usr/bin/python3", "-EsB"]
-EXPORT_COMMAND = ("/usr/bin/python3", "-EsB", f"{_PROGRAM}/export.py")
-# For copies of databases, restic's own files and, in a drill, everything: beside the claim's size.
-_SPARE = 4 * 2**30
 # An NFS server enforces none; a quota counts it.
 _NFS_SIZE = "1Gi"
-_SECURITY: dict[str, Any] = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "privileged": False,
-    "readOnlyRootFilesystem": True,
-}
-_POD_SECURITY: dict[str, Any] = {
-    "runAsNonRoot": True,
-    "runAsUser": RUNTIME_UID,
-    "runAsGroup": RUNTIME_UID,
-    "fsGroup": RUNTIME_UID,
-    "fsGroupChangePolicy": "OnRootMismatch",
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,11 +83,6 @@ def backup_objects(pool: PoolPlan, inputs: BackupInputs) -> list[Manifest]:
     ]
 
 
-def password_key(user_slug: str) -> str:
-    """Return the key of the pool's Secret that holds a user's repository password."""
-    return f"password.{user_slug}"
-
-
 def secret_texts(pool: PoolPlan, backup: Backup, secrets: dict[str, str]) -> dict[str, str]:
     """Return what the pool's Secret holds, in clear; `secrets` are the stack file's.
 
@@ -113,7 +97,7 @@ def secret_texts(pool: PoolPlan, backup: Backup, secrets: dict[str, str]) -> dic
     }
     if backup.repository.s3 is not None:
         held = (secrets[backup.access_key_id], secrets[backup.secret_access_key])
-        texts |= {key: text.strip() for key, text in zip(_STORE_KEYS, held, strict=True)}
+        texts |= {key: text.strip() for key, text in zip(STORE_KEYS, held, strict=True)}
     return texts
 
 
@@ -132,7 +116,7 @@ def secret_references(backup: Backup) -> tuple[str, ...]:
 
 def store_keys(backup: Backup) -> tuple[str, ...]:
     """Return the keys of the pool's Secret that hold the store's credentials."""
-    return _STORE_KEYS if backup.repository.s3 is not None else ()
+    return STORE_KEYS if backup.repository.s3 is not None else ()
 
 
 def _metadata(pool: PoolPlan, name: str) -> Metadata:
@@ -166,117 +150,7 @@ def _settings(pool: PoolPlan, backup: Backup) -> ConfigMap:
         "data": {
             "users.json": json.dumps(users, indent=1),
             "backup.json": json.dumps(user_pod(pool, backup), indent=1),
-            "drill.json": json.dumps(_drill_pod(pool, backup), indent=1),
-        },
-    }
-
-
-def user_values(user: UserPlan) -> dict[str, str]:
-    """Return what is filled into the pod of a user; none of it means anything to JSON."""
-    size = parse_quantity(user.profile.storage)
-    return {
-        "id": user.id,
-        "slug": slug(user.id),
-        "storage": user.profile.storage,
-        "scratch": canonical_quantity(str(int(size) + _SPARE)),
-    }
-
-
-def user_pod(pool: PoolPlan, backup: Backup) -> dict[str, Any]:
-    """Return the pod that works on a user's claim; `<id>` and the like are filled in.
-
-    Its name is the lock of the claim: whoever backs up, restores or exports makes this pod.
-    """
-    mounts: list[dict[str, Any]] = [{"name": "user", "mountPath": "/user"}]
-    volumes: list[dict[str, Any]] = [
-        {"name": "user", "persistentVolumeClaim": {"claimName": "oc-<slug>"}}
-    ]
-    if any(user.app_on_shared_claim for user in pool.users):
-        mounts.append({"name": "shared", "mountPath": "/user/app", "subPath": "<id>"})
-        volumes.append({"name": "shared", "persistentVolumeClaim": {"claimName": SHARED_CLAIM}})
-    return _pod(pool, backup, "backup", mounts, volumes)
-
-
-def _drill_pod(pool: PoolPlan, backup: Backup) -> dict[str, Any]:
-    scratch: dict[str, Any] = {"name": "user", "emptyDir": {"sizeLimit": "<scratch>"}}
-    if backup.drill.class_name is not None:
-        spec = {
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": backup.drill.class_name,
-            "resources": {"requests": {"storage": "<scratch>"}},
-        }
-        scratch = {"name": "user", "ephemeral": {"volumeClaimTemplate": {"spec": spec}}}
-    mounts = [{"name": "user", "mountPath": "/user"}]
-    return _pod(pool, backup, "drill", mounts, [scratch])
-
-
-def _pod(
-    pool: PoolPlan,
-    backup: Backup,
-    verb: str,
-    mounts: list[dict[str, Any]],
-    volumes: list[dict[str, Any]],
-) -> dict[str, Any]:
-    items = [{"key": password_key("<slug>"), "path": "password"}]
-    if backup.repository.s3 is not None:
-        items += [{"key": key, "path": key} for key in _STORE_KEYS]
-    else:
-        mounts = [*mounts, {"name": "repository", "mountPath": REPOSITORY_FOLDER}]
-        held = {"claimName": REPOSITORY_CLAIM}
-        volumes = [*volumes, {"name": "repository", "persistentVolumeClaim": held}]
-    keep = backup.keep
-    address = repository_address(backup, pool.environment, "<slug>")
-    variables = {
-        "FLEET_REPOSITORY": address,
-        "FLEET_KEEP": f"{keep.daily} {keep.weekly} {keep.monthly}",
-        "FLEET_TAG": "scheduled",
-        "HOME": "/work",
-    }
-    secret = {"secretName": BACKUP, "items": items, "defaultMode": 0o440}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": f"{verb}-<slug>",
-            "namespace": pool.namespace,
-            # No label of a user: it would be taken for the user's runtime.
-            "labels": {**pool_labels(pool.environment, pool.name), LABEL_ROLE: ROLE_USER},
-        },
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": 5,
-            "securityContext": _POD_SECURITY,
-            "containers": [
-                {
-                    "name": CONTAINER,
-                    "image": "",
-                    "imagePullPolicy": "IfNotPresent",
-                    "command": [*_PYTHON, f"{_PROGRAM}/user.py"],
-                    "args": [verb],
-                    "env": [{"name": key, "value": text} for key, text in variables.items()],
-                    "resources": {
-                        "requests": {
-                            "cpu": "10m",
-                            "memory": "64Mi",
-                            "ephemeral-storage": "256Mi",
-                        },
-                        "limits": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "<scratch>"},
-                    },
-                    "securityContext": _SECURITY,
-                    "volumeMounts": [
-                        *mounts,
-                        {"name": "work", "mountPath": "/work"},
-                        {"name": "secrets", "mountPath": "/fleet/secrets", "readOnly": True},
-                    ],
-                }
-            ],
-            "volumes": [
-                *volumes,
-                {"name": "work", "emptyDir": {}},
-                {"name": "secrets", "secret": secret},
-            ],
+            "drill.json": json.dumps(drill_pod(pool, backup), indent=1),
         },
     }
 
@@ -332,20 +206,20 @@ def _cron_job(pool: PoolPlan, backup: Backup, name: str, inputs: BackupInputs) -
         "automountServiceAccountToken": True,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 5,
-        "securityContext": _POD_SECURITY,
+        "securityContext": POD_SECURITY,
         "containers": [
             {
                 "name": CONTAINER,
                 "image": inputs.image,
                 "imagePullPolicy": "IfNotPresent",
-                "command": [*_PYTHON, f"{_PROGRAM}/pool.py"],
+                "command": [*PYTHON, f"{PROGRAM}/pool.py"],
                 "args": ["drill" if drill else "backup"],
                 "env": variables,
                 "resources": {
                     "requests": {"cpu": "10m", "memory": "32Mi", "ephemeral-storage": "16Mi"},
                     "limits": {"cpu": "500m", "memory": "256Mi", "ephemeral-storage": "256Mi"},
                 },
-                "securityContext": _SECURITY,
+                "securityContext": SECURITY,
                 "volumeMounts": [
                     {"name": "settings", "mountPath": "/fleet/settings", "readOnly": True}
                 ],

@@ -228,14 +228,13 @@ def record(api: Api, verb: str, user: dict[str, str], outcome: Live) -> None:
     try:
         noted = (api.get("configmaps", RESULTS) or {}).get("data") or {}
         text = noted_text(noted.get(key), outcome)
-        change = {"data": {key: text}}
+        made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": RESULTS}}
         try:
-            api.ask("PATCH", "configmaps", RESULTS, change)
+            api.ask("POST", "configmaps", body=made)
         except RefusedError as refusal:
-            if refusal.status != _NOT_FOUND:
+            if refusal.status != _CONFLICT:
                 raise
-            made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": RESULTS}}
-            api.ask("POST", "configmaps", body={**made, **change})
+        api.ask("PATCH", "configmaps", RESULTS, {"data": {key: text}})
     except (RefusedError, OSError) as error:
         sys.stdout.write(f"{user['id']}: not noted: {error}\n")
 

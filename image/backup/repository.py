@@ -77,7 +77,7 @@ class Repository:
         self._must(
             "forget", "--host", _HOST, "--group-by", "host", "--prune",
             "--keep-daily", str(daily), "--keep-weekly", str(weekly),
-            "--keep-monthly", str(monthly), "--keep-last", "1",
+            "--keep-monthly", str(monthly), "--keep-last", "3",
         )  # fmt: skip
 
     def snapshots(self) -> list[dict[str, Any]]:
