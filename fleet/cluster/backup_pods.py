@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -137,10 +137,8 @@ def _wait_ended(cluster: Cluster, user: UserPlan, name: str, report: Report) -> 
 
 def _words(cluster: Cluster, user: UserPlan, name: str, pod: Live) -> Iterable[str]:
     """Yield what may be the outcome: of the log the whole, of the pod's status a short form."""
-    try:
+    with suppress(ClusterError):
         yield "".join(cluster.logs(user.namespace, name, CONTAINER, tail=1))
-    except ClusterError:
-        pass
     for status in parts(part(pod, "status"), "containerStatuses"):
         yield str(part(part(status, "state"), "terminated").get("message") or "")
 

@@ -147,6 +147,7 @@ def _pod(
                     "volumeMounts": [
                         *mounts,
                         {"name": "work", "mountPath": "/work"},
+                        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
                         {"name": "secrets", "mountPath": "/fleet/secrets", "readOnly": True},
                     ],
                 }
@@ -154,6 +155,7 @@ def _pod(
             "volumes": [
                 *volumes,
                 {"name": "work", "emptyDir": {}},
+                {"name": "tmp", "emptyDir": {}},
                 {"name": "secrets", "secret": secret},
             ],
         },

@@ -78,19 +78,24 @@ def _chat(session: str, home: Path) -> bytes | None:
         "OPENCODE_PURE": "1",
         "npm_config_offline": "true",
     }
+    # A file: of a long chat OpenCode leaves a pipe before all of it is through.
+    written = home / "chat.json"
     try:
-        done = subprocess.run(
-            [_OPENCODE, "export", session],
-            cwd=folder,
-            env=variables,
-            capture_output=True,
-            check=True,
-            timeout=_CHAT_SECONDS,
-        )
-        json.loads(done.stdout)
+        with written.open("wb") as file:
+            subprocess.run(
+                [_OPENCODE, "export", session],
+                cwd=folder,
+                env=variables,
+                stdout=file,
+                stderr=subprocess.DEVNULL,
+                check=True,
+                timeout=_CHAT_SECONDS,
+            )
+        text = written.read_bytes()
+        json.loads(text)
     except (subprocess.SubprocessError, OSError, ValueError):
         return None
-    return done.stdout
+    return text
 
 
 def _files(archive: tarfile.TarFile, top: Path, copies: Path) -> int:

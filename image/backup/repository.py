@@ -18,6 +18,9 @@ _HOST = "fleet"
 # restic's own: some files could not be read, the snapshot is there all the same.
 _SOME_UNREAD = 3
 _LINE = 300
+# Of a store that is away restic asks for a quarter of an hour; these move no data.
+_QUICK = frozenset({"cat", "init", "snapshots", "stats", "unlock"})
+_QUICK_SECONDS = 120
 
 
 class FailedError(Exception):
@@ -132,7 +135,14 @@ class Repository:
                 check=False,
                 encoding="utf-8",
                 errors="replace",
+                timeout=_QUICK_SECONDS if arguments[0] in _QUICK else None,
             )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            said = error.stderr.decode("utf-8", "replace") if error.stderr else ""
+            why = said.strip().splitlines()[-1:] or ["no word"]
+            raise FailedError(
+                _short(f"the store does not answer in {_QUICK_SECONDS} s: {why[0]}")
+            ) from None
         except FileNotFoundError:
             raise FailedError(
                 "the image has no restic: build it with this version, or use one that was"

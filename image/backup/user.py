@@ -249,7 +249,9 @@ def remove(path: Path) -> None:
     """Delete a file or a folder, also one made read-only, as Go's module cache is."""
     if path.is_dir() and not path.is_symlink():
         for folder, _, _ in os.walk(path):
-            Path(folder).chmod(0o700)
+            # The kubelet's own folders are root's, and open to everybody.
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                Path(folder).chmod(0o700)
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
