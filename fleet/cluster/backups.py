@@ -244,19 +244,31 @@ def worked(user: UserPlan, done: Live) -> Live:
     return done
 
 
+@dataclass(kw_only=True, slots=True)
+class Held:
+    """A runtime that is held stopped."""
+
+    replicas: int
+    """What it is afterwards."""
+
+    def stay(self) -> None:
+        """Leave it stopped."""
+        self.replicas = 0
+
+
 @contextmanager
-def stopped(cluster: Cluster, user: UserPlan, report: Report) -> Generator[None]:
+def stopped(cluster: Cluster, user: UserPlan, report: Report) -> Generator[Held]:
     """Hold a user's runtime stopped; afterwards it is what it was."""
     live = cluster.get("deployments", user.name, user.namespace)
     if live is None:
         raise ClusterError(f"user {user.id}: not deployed: run fleet up first, then this again")
-    before = live["spec"].get("replicas", 1)
+    held = Held(replicas=live["spec"].get("replicas", 1))
     _scale(cluster, user, 0)
     try:
         _wait_stopped(cluster, user, report)
-        yield
+        yield held
     finally:
-        _scale(cluster, user, before)
+        _scale(cluster, user, held.replicas)
 
 
 def _scale(cluster: Cluster, user: UserPlan, replicas: int) -> None:
