@@ -82,14 +82,19 @@ def _need_free(cluster: Cluster, user: UserPlan, name: str) -> None:
 def _manifest(cluster: Cluster, user: UserPlan, wanted: Work) -> Live:
     """Return the pod, as the CronJob of the user's pool would make it."""
     job = cluster.get("cronjobs", BACKUP, user.namespace)
-    settings = cluster.get("configmaps", BACKUP, user.namespace)
-    if job is None or settings is None:
+    own: Live = {}
+    if job is not None:
+        own = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    names = [part(item, "configMap").get("name") for item in parts(own, "volumes")]
+    named = next((str(name) for name in names if name), None)
+    settings = cluster.get("configmaps", named, user.namespace) if named is not None else None
+    if settings is None:
         raise ClusterError(f"pool {user.pool}: backups are not deployed: run fleet up")
     template = str(settings["data"]["backup.json"])
     for key, value in user_values(user).items():
         template = template.replace(f"<{key}>", value)
     pod: Live = json.loads(template)
-    spec, own = pod["spec"], job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    spec = pod["spec"]
     container = spec["containers"][0]
     container["image"] = own["containers"][0]["image"]
     container["args"] = [wanted.verb]

@@ -8,6 +8,7 @@ ConfigMap and keys of a Secret. Owns: what those pods may read and reach. Leaves
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
@@ -46,7 +47,7 @@ from fleet.manifests.types import (
     ServiceAccount,
     Spec,
 )
-from fleet.names import LABEL_ROLE, backup_volume_name, pool_labels, slug
+from fleet.names import LABEL_ROLE, backup_volume_name, content_name, pool_labels, slug
 from fleet.plan.backups import repository_password
 from fleet.plan.environment import PoolPlan
 from fleet.stackfile.backup import Backup
@@ -142,16 +143,18 @@ def _secret(pool: PoolPlan, data: dict[str, Input] | None) -> Secret:
 def _settings(pool: PoolPlan, backup: Backup) -> ConfigMap:
     """Return whose turn it is, and the pod of a user with places to fill in."""
     users = [user_values(user) for user in pool.users]
+    data = {
+        "users.json": json.dumps(users, indent=1),
+        "backup.json": json.dumps(user_pod(pool, backup), indent=1),
+        "drill.json": json.dumps(drill_pod(pool, backup), indent=1),
+    }
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(pool, BACKUP),
-        "immutable": False,
-        "data": {
-            "users.json": json.dumps(users, indent=1),
-            "backup.json": json.dumps(user_pod(pool, backup), indent=1),
-            "drill.json": json.dumps(drill_pod(pool, backup), indent=1),
-        },
+        "metadata": _metadata(pool, content_name(BACKUP, "settings", digest)),
+        "immutable": True,
+        "data": data,
     }
 
 
@@ -194,6 +197,7 @@ def _account(pool: PoolPlan) -> list[Manifest]:
 
 def _cron_job(pool: PoolPlan, backup: Backup, name: str, inputs: BackupInputs) -> Spec:
     drill = name == DRILL
+    settings = _settings(pool, backup)["metadata"]["name"]
     labels = {**pool_labels(pool.environment, pool.name), LABEL_ROLE: ROLE_POOL}
     variables: list[dict[str, Any]] = [
         {"name": "FLEET_API", "value": "https://kubernetes.default.svc"},
@@ -225,7 +229,7 @@ def _cron_job(pool: PoolPlan, backup: Backup, name: str, inputs: BackupInputs) -
                 ],
             }
         ],
-        "volumes": [{"name": "settings", "configMap": {"name": BACKUP}}],
+        "volumes": [{"name": "settings", "configMap": {"name": settings}}],
     }
     if inputs.pull_secret is not None:
         pod["imagePullSecrets"] = [{"name": inputs.pull_secret}]

@@ -77,6 +77,5 @@ def backup_secrets(backup: Backup | None) -> Iterator[tuple[str, str, bool]]:
         return
     yield "backup.passwordSecret", backup.password_secret, True
     needed = backup.repository.s3 is not None
-    if needed:
-        yield "backup.accessKeyId", backup.access_key_id, True
-        yield "backup.secretAccessKey", backup.secret_access_key, True
+    yield "backup.accessKeyId", backup.access_key_id, needed
+    yield "backup.secretAccessKey", backup.secret_access_key, needed

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fleet.plan.environment import Plan, fingerprint, make_plan
-from tests.support.deployed import VARIANTS
+from tests.support.deployed import VARIANTS, named_secrets
 from tests.support.stacks import FULL, SECRETS, SMALL, Values, environment_of, with_value
 
 MODEL = {"provider": "openai", "baseUrl": "https://api.openai.com/v1", "name": "gpt-5"}
@@ -88,8 +88,7 @@ def test_a_fingerprint_changes_with_each_value_and_their_borders() -> None:
 
 def test_every_variant_has_a_plan(shared_folder: Path) -> None:
     for values in VARIANTS.values():
-        named = {user.get("apiKey") for user in values["users"]} | {"modelApiKey"}
-        plan = plan_of(values, shared_folder, frozenset(SECRETS & named))
+        plan = plan_of(values, shared_folder, named_secrets(values))
         assert len(plan.users) == len(values["users"])
 
 

@@ -6,12 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fleet.manifests.backup import BackupInputs, backup_objects
 from fleet.manifests.pool import pool_objects
 from fleet.manifests.runtime import RuntimeInputs
 from fleet.manifests.user import user_objects
 from fleet.plan.environment import Plan, PoolPlan, UserPlan, fingerprint, make_plan
 from fleet.plan.passwords import user_password
-from tests.support.stacks import FULL, SECRETS, SMALL, Values, environment_of, with_value, without
+from tests.support.stacks import (
+    BACKUP_SECRETS,
+    FULL,
+    SECRETS,
+    SMALL,
+    Values,
+    environment_of,
+    with_value,
+    without,
+)
 
 # Made up, and the seed of no environment.
 SEED = "0123456789abcdef." + 43 * "A"
@@ -109,13 +119,19 @@ def objects_of_user(plan: Plan, user: UserPlan, **changes: Any) -> list[dict[str
 
 def objects_of_pool(pool: PoolPlan) -> list[dict[str, Any]]:
     """Return a pool's own objects as plain dicts."""
-    return [dict(item) for item in pool_objects(pool)]
+    backup = backup_objects(pool, BackupInputs(image=IMAGE))
+    return [dict(item) for item in [*pool_objects(pool), *backup]]
+
+
+def named_secrets(values: Values, secrets: frozenset[str] = SECRETS) -> frozenset[str]:
+    """Return the secrets that a stack file refers to."""
+    named = {user.get("apiKey") for user in values["users"]} | {"modelApiKey"}
+    return frozenset(secrets & (named | (BACKUP_SECRETS if "backup" in values else set())))
 
 
 def deploy(values: Values, folder: Path, secrets: frozenset[str] = SECRETS) -> Deployed:
     """Return what a stack file becomes; only secrets that it refers to count as sealed in it."""
-    named = {user.get("apiKey") for user in values["users"]} | {"modelApiKey"}
-    sealed = frozenset(secrets & named)
+    sealed = named_secrets(values, secrets)
     plan = make_plan(environment_of(values, folder, sealed))
     objects = [item for pool in plan.pools for item in objects_of_pool(pool)]
     objects += [item for user in plan.users for item in objects_of_user(plan, user)]

@@ -86,6 +86,18 @@ FULL: Values = {
         "dns": {"namespace": "kube-system", "podLabels": {"k8s-app": "kube-dns"}},
         "dnsAddresses": ["169.254.20.10"],
     },
+    "backup": {
+        "schedule": "30 1 * * *",
+        "timeZone": "Asia/Shanghai",
+        "repository": {"s3": "https://oss-cn-hangzhou-internal.aliyuncs.com/my-bucket/fleet"},
+        "accessKeyId": "backupAccessKeyId",
+        "secretAccessKey": "backupSecretAccessKey",
+        "passwordSecret": "backupPassword",
+        "keep": {"daily": 14, "weekly": 8, "monthly": 12},
+        "parallel": 4,
+        "allow": ["100.118.28.0/24"],
+        "drill": {"schedule": "0 6 2 * *", "className": "scratch"},
+    },
     "users": [
         {
             "id": "alice",
@@ -101,7 +113,8 @@ FULL: Values = {
     ],
     "purge": ["carol"],
 }
-SECRETS = frozenset({"modelApiKey", "aliceApiKey"})
+BACKUP_SECRETS = frozenset({"backupAccessKeyId", "backupPassword", "backupSecretAccessKey"})
+SECRETS = frozenset({"modelApiKey", "aliceApiKey", *BACKUP_SECRETS})
 
 Path_ = tuple[str | int, ...]
 
