@@ -119,11 +119,15 @@ def volumes_of(environment: Environment) -> list[Live]:
     return [item for item in found if item["metadata"]["name"] in names]
 
 
+def work(environment: Environment) -> Memory:
+    """Return carol's chats and files, once her runtime is up again."""
+    environment.ready(USER, 300)
+    return remember(environment, USER)
+
+
 def same(environment: Environment, known: Memory) -> None:
-    """Compare a user's chats and files with those of before; the next prompt works."""
-    environment.ready(USER)
-    found = remember(environment, USER)
-    assert found == known
+    """Compare carol's chats and files with those of before; the next prompt works."""
+    assert work(environment) == known
     workspace = environment.workspace(USER)
     workspace.say(sorted(workspace.chats())[0], "[[say it goes on]]")
 
@@ -172,7 +176,7 @@ def test_the_drill_restores_and_compares_every_user(kept: Environment) -> None:
 
 def test_a_restore_keeps_newer_work_aside(kept: Environment) -> None:
     """Lost otherwise: who restores yesterday loses today."""
-    known = remember(kept, USER)
+    known = work(kept)
     back_up(kept)
     kept.inside(USER, "sh", "-c", "echo newer > /app/thesis.txt; echo new > /app/new.txt")
     asked = kept.fleet("restore", USER, "--at", "latest")
@@ -184,12 +188,12 @@ def test_a_restore_keeps_newer_work_aside(kept: Environment) -> None:
     assert kept.fleet("kept", USER).out.split() == [name]
     restore(kept, "--path", "/app/coding/program.py")
     assert kept.fleet("kept", USER, "--drop", name).code == 0
-    same(kept, remember(kept, USER))
+    same(kept, work(kept))
 
 
 def test_an_export_has_the_chats_and_the_files(kept: Environment, tmp_path: Path) -> None:
     """Lost otherwise: who leaves cannot take their work along."""
-    known = remember(kept, USER)
+    known = work(kept)
     target = tmp_path / "carol.tar"
     done = kept.fleet("export", USER, "-o", str(target), "--json")
     assert done.code == 0, done.said
@@ -208,7 +212,7 @@ def test_an_export_has_the_chats_and_the_files(kept: Environment, tmp_path: Path
 
 def test_a_lost_claim_comes_back(kept: Environment) -> None:
     """Lost otherwise: everything of a user whose disk died. What is lost: work since the backup."""
-    known = remember(kept, USER)
+    known = work(kept)
     back_up(kept)
     claim = kept.kube.one("persistentvolumeclaim", f"oc-{USER}", kept.namespace)
     assert claim is not None
@@ -225,7 +229,7 @@ def test_a_lost_claim_comes_back(kept: Environment) -> None:
 
 def test_a_lost_namespace_comes_back(kept: Environment) -> None:
     """Lost otherwise: everybody of a pool. What is lost: work since the backup."""
-    known = remember(kept, USER)
+    known = work(kept)
     back_up(kept)
     lose(kept, "namespace", kept.namespace, volumes_of(kept))
     kept.up()
@@ -240,7 +244,7 @@ def test_state_passphrase_and_cluster_lost_at_once_come_back(
 
     What must have been kept elsewhere: the stack file, the backup password, the store's keys.
     """
-    known = remember(kept, USER)
+    known = work(kept)
     old = kept.workspace(USER).password
     back_up(kept)
     lose(kept, "namespace", kept.namespace, volumes_of(kept))
@@ -266,7 +270,7 @@ def test_state_passphrase_and_cluster_lost_at_once_come_back(
 
 def test_state_and_passphrase_lost_alone_cost_no_work(kept: Environment, store: StorePod) -> None:
     """Lost otherwise: an operator's laptop takes the environment along. Lost is the passwords."""
-    known = remember(kept, USER)
+    known = work(kept)
     shutil.rmtree(kept.folder / "state")
     shutil.rmtree(kept.folder / "data", ignore_errors=True)
     (kept.folder / "state").mkdir()
@@ -292,7 +296,7 @@ def test_state_and_passphrase_lost_alone_cost_no_work(kept: Environment, store: 
 
 def test_a_user_moves_to_another_pool_with_their_work(kept: Environment) -> None:
     """Lost otherwise: a fuller cluster means an empty workspace."""
-    known = remember(kept, USER)
+    known = work(kept)
     kept.save()
     done = kept.fleet("move", USER, "--pool", "lab", "--yes", "--image", kept.image, timeout=500)
     assert done.code == 0, done.said
@@ -301,7 +305,7 @@ def test_a_user_moves_to_another_pool_with_their_work(kept: Environment) -> None
     old = kept.kube.one("persistentvolumeclaim", f"oc-{USER}", kept.namespace)
     assert old is not None, "the old claim is retained"
     lab = kept.namespace.replace("--default", "--lab")
-    pod = kept.ready(USER)
+    pod = kept.ready(USER, 300)
     assert pod["metadata"]["namespace"] == lab
     workspace = kept.workspace(USER)
     workspace.healthy()
