@@ -114,7 +114,8 @@ def test_the_context_admits_only_what_the_dockerfile_copies() -> None:
     patterns = [rule for rule in rules if rule and not rule.startswith("#")]
     assert patterns[0] == "*"
     admitted = {pattern[1:] for pattern in patterns if pattern.startswith("!")}
-    assert admitted == {"bin/fleet-init", "bin/fleet-start", "etc/opencode.json", "skeleton"}
+    programs = {"backup/*.py", "bin/fleet-init", "bin/fleet-start"}
+    assert admitted == {*programs, "etc/opencode.json", "skeleton"}
     assert "**/.env" in patterns
 
 

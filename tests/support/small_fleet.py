@@ -12,13 +12,19 @@ from components.environment import FleetEnvironment, FleetEnvironmentArgs
 from components.providers import ClusterApi, kubernetes_providers
 from fleet.plan.environment import Plan, make_plan
 from fleet.plan.passwords import derive_password
-from tests.support.deployed import SEED
+from tests.support.deployed import SEED, named_secrets
 from tests.support.recorded import Recorded
 from tests.support.recording import Engine, run
 from tests.support.stacks import Values, environment_of, lay_scene
 
 IMAGE = "registry.example.com/runtime:src-1"
-KEYS = {"modelApiKey": "key of all", "aliceApiKey": "key of alice"}
+KEYS = {
+    "modelApiKey": "key of all",
+    "aliceApiKey": "key of alice",
+    "backupAccessKeyId": "id of the store",
+    "backupPassword": "a backup password that is long enough",
+    "backupSecretAccessKey": "key of the store",
+}
 KUBERNETES = "kubernetes:"
 
 
@@ -34,8 +40,8 @@ def plan_of(values: Values, folder: Path) -> Plan:
     """
     if not (folder / "scenes" / "coding").exists():
         lay_scene(folder / "scenes" / "coding")
-    named = {user.get("apiKey") for user in values["users"]} | {"modelApiKey"}
-    keys = frozenset(KEYS) & named if values.get("model") else frozenset[str]()
+    named = named_secrets(values, frozenset(KEYS))
+    keys = named if values.get("model") else frozenset[str]()
     return make_plan(environment_of(values, folder, keys))
 
 
