@@ -119,6 +119,11 @@ def volumes_of(environment: Environment) -> list[Live]:
     return [item for item in found if item["metadata"]["name"] in names]
 
 
+def lab_of(environment: Environment) -> str:
+    """Return the namespace of the other pool, which is empty at first."""
+    return environment.namespace.replace("--default", "--lab")
+
+
 def work(environment: Environment) -> Memory:
     """Return carol's chats and files, once her runtime is up again."""
     environment.ready(USER, 300)
@@ -248,6 +253,7 @@ def test_state_passphrase_and_cluster_lost_at_once_come_back(
     old = kept.workspace(USER).password
     back_up(kept)
     lose(kept, "namespace", kept.namespace, volumes_of(kept))
+    lose(kept, "namespace", lab_of(kept), [])
     shutil.rmtree(kept.folder / "state")
     shutil.rmtree(kept.folder / "data", ignore_errors=True)
     (kept.folder / "state").mkdir()
@@ -287,7 +293,8 @@ def test_state_and_passphrase_lost_alone_cost_no_work(kept: Environment, store: 
     assert refused.code == 1, "a new seed is somebody else's until the operator says otherwise"
     assert "identity" in refused.err
     kept.reread()
-    kept.kube.ask("annotate", "namespace", kept.namespace, "opencode-fleet/identity-")
+    for namespace in (kept.namespace, lab_of(kept)):
+        kept.kube.ask("annotate", "namespace", namespace, "opencode-fleet/identity-")
     kept.up()
     kept.reread()
     same(kept, known)
@@ -304,7 +311,7 @@ def test_a_user_moves_to_another_pool_with_their_work(kept: Environment) -> None
     assert kept.user(USER)["pool"] == "lab"
     old = kept.kube.one("persistentvolumeclaim", f"oc-{USER}", kept.namespace)
     assert old is not None, "the old claim is retained"
-    lab = kept.namespace.replace("--default", "--lab")
+    lab = lab_of(kept)
     pod = kept.ready(USER, 300)
     assert pod["metadata"]["namespace"] == lab
     workspace = kept.workspace(USER)
