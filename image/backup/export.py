@@ -113,13 +113,21 @@ def _files(archive: tarfile.TarFile, top: Path, copies: Path) -> int:
                 continue
             try:
                 if inside in live:
-                    source = copies / "one.db"
-                    remove(source)
-                    databases.copy(path, source)
+                    source = _copied(path, copies / "one.db")
                 archive.add(source, str(inside), recursive=False)
-            except (OSError, sqlite3.Error) as error:
+            except OSError as error:
                 failed += _tell(f"{str(inside)[:200]}: {error}")
     return failed
+
+
+def _copied(path: Path, target: Path) -> Path:
+    """Return a database's copy; the file itself where it is no database to SQLite after all."""
+    remove(target)
+    try:
+        databases.copy(path, target)
+    except sqlite3.Error:
+        return path
+    return target
 
 
 def _tell(text: str) -> int:
