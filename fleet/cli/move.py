@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli.options import Context, Image, Stack, User
+from fleet.cli.options import Context, DoorImage, Image, Stack, User
 from fleet.cli.progress import reporting
 from fleet.cli.shell import (
     FAILED,
@@ -45,6 +45,7 @@ def move(
     stack: Stack = "dev",
     context: Context = None,
     image: Image = None,
+    door_image: DoorImage = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Move a user to another pool: backup, edit of the stack file, update, restore."""
@@ -64,7 +65,7 @@ def move(
         made = _parted(cluster, found, stack, pool)
         from fleet.cli import runs  # noqa: PLC0415
 
-        deployment = runs.Deployment.of(stack, context, given_images(image, None))
+        deployment = runs.Deployment.of(stack, context, given_images(image, door_image))
         runs.up(deployment, None, confirmed=yes, as_json=False)
         moved = find_user(make_plan(read_environment(stack)), user)
         name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")

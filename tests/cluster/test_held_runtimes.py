@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -25,8 +26,8 @@ def awake(fleet: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
     return fleet
 
 
-def _quiet(*_: Any) -> None:
-    pass
+def _quiet(step: str, done: int, total: int, waiting: Sequence[str] = ()) -> None:
+    """Take a report; nobody reads it."""
 
 
 def told(fleet: Served) -> tuple[int, str]:

@@ -124,6 +124,11 @@ def lab_of(environment: Environment) -> str:
     return environment.namespace.replace("--default", "--lab")
 
 
+def door_of(environment: Environment) -> str:
+    """Return the namespace of the door."""
+    return environment.namespace.removesuffix("--default")
+
+
 def work(environment: Environment) -> Memory:
     """Return carol's chats and files, once her runtime is up again."""
     environment.ready(USER, 300)
@@ -254,6 +259,7 @@ def test_state_passphrase_and_cluster_lost_at_once_come_back(
     back_up(kept)
     lose(kept, "namespace", kept.namespace, volumes_of(kept))
     lose(kept, "namespace", lab_of(kept), [])
+    lose(kept, "namespace", door_of(kept), [])
     shutil.rmtree(kept.folder / "state")
     shutil.rmtree(kept.folder / "data", ignore_errors=True)
     (kept.folder / "state").mkdir()
@@ -293,7 +299,7 @@ def test_state_and_passphrase_lost_alone_cost_no_work(kept: Environment, store: 
     assert refused.code == 1, "a new seed is somebody else's until the operator says otherwise"
     assert "identity" in refused.err
     kept.reread()
-    for namespace in (kept.namespace, lab_of(kept)):
+    for namespace in (door_of(kept), kept.namespace, lab_of(kept)):
         kept.kube.ask("annotate", "namespace", namespace, "opencode-fleet/identity-")
     kept.up()
     kept.reread()
