@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import pulumi
@@ -15,7 +16,10 @@ import pulumi
 from components.door import Door, DoorArgs
 from components.pool import PoolNamespace, PoolNamespaceArgs
 from components.user import UserStack, UserStackArgs
+from fleet.manifests.backup import BackupInputs, secret_data, secret_references, store_keys
+from fleet.manifests.backup_pods import password_key
 from fleet.manifests.pool import SharedSecret
+from fleet.names import slug
 from fleet.plan.environment import Plan, PoolPlan, UserPlan
 from fleet.plan.passwords import identity_of
 from fleet.stackfile.config import TlsMode
@@ -121,6 +125,7 @@ class FleetEnvironment(pulumi.ComponentResource):
                 # No secret: it only tells environments of one name apart.
                 identity=pulumi.Output.unsecret(args.seed.apply(identity_of)),
                 secrets=args.secrets,
+                backup=_backup_inputs(pool, args),
                 adopting=args.adopting,
             ),
             pulumi.ResourceOptions(parent=self),
@@ -144,3 +149,19 @@ class FleetEnvironment(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
+
+
+def _backup_inputs(pool: PoolPlan, args: FleetEnvironmentArgs) -> BackupInputs | None:
+    backup = pool.backup
+    if backup is None:
+        return None
+    sealed = {key: args.sealed[key] for key in secret_references(backup)}
+    # The SDK resolves Outputs inside a dict, which its types do not say.
+    opened = cast("pulumi.Output[dict[str, str]]", pulumi.Output.all(**sealed))
+    data = opened.apply(partial(secret_data, pool, backup))
+    keys = [*(password_key(slug(user.id)) for user in pool.users), *store_keys(backup)]
+    return BackupInputs(
+        image=args.image,
+        pull_secret=args.plan.pull_secret,
+        secret_data={key: data[key] for key in keys},
+    )

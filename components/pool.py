@@ -12,6 +12,7 @@ import pulumi
 
 from components.bridge import declare
 from components.providers import retained_options
+from fleet.manifests.backup import BackupInputs, backup_objects
 from fleet.manifests.pool import SharedSecret, pool_objects, pool_secret
 from fleet.manifests.types import Manifest
 from fleet.names import PULL_SECRET
@@ -36,6 +37,8 @@ class PoolNamespaceArgs:
     """Of the environment, which tells it from others of the same name."""
     secrets: tuple[SharedSecret, ...] = ()
     """What this pool gets a copy of: a login at a registry."""
+    backup: BackupInputs | None = None
+    """What its backups need, where it has any."""
     adopting: pulumi.ProviderResource
     """Adopts what an earlier deployment left behind."""
 
@@ -65,6 +68,8 @@ class PoolNamespace(pulumi.ComponentResource):
         pool, adopting = args.pool, args.adopting
         first, *others = pool_objects(pool, args.identity)
         others += [pool_secret(pool, shared) for shared in args.secrets]
+        if args.backup is not None:
+            others += backup_objects(pool, args.backup)
         namespace = declare(f"{name}-namespace", first, retained_options(self, adopting))
         self.resource = namespace
         self.namespace = namespace.urn.apply(lambda _: pool.namespace)

@@ -127,6 +127,11 @@ def shared_volume_name(environment: str, pool: str) -> str:
     return f"{namespace_name(environment, pool)}--shared"
 
 
+def backup_volume_name(environment: str, pool: str) -> str:
+    """Return the name of the static PersistentVolume that holds a pool's backups."""
+    return f"{namespace_name(environment, pool)}--backup"
+
+
 def pool_labels(environment: str, pool: str) -> dict[str, str]:
     """Return the labels of every object of a pool; the first three say who owns it."""
     return {

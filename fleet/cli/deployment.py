@@ -42,6 +42,7 @@ from fleet.engine.settings import (
 from fleet.engine.stack import EngineStack, Place, Program, engine_stack
 from fleet.errors import AwayError, InputError
 from fleet.images.tags import KINDS
+from fleet.manifests.backup import BackupInputs, backup_objects
 from fleet.manifests.door import DoorInputs, door_objects
 from fleet.manifests.pool import pool_objects
 from fleet.names import SEED_KEY
@@ -299,6 +300,7 @@ def _count(plan: Plan) -> int:
     """Return how many objects the engine makes of a plan, its providers among them."""
     users = sum(len(pool.users) for pool in plan.pools)
     shared = sum(len(pool_objects(pool)) for pool in plan.pools)
+    shared += sum(len(backup_objects(pool, BackupInputs(image=""))) for pool in plan.pools)
     door = len(door_objects(plan.door, DoorInputs(image=""))) if plan.has_door else 0
     return _PROVIDERS + door + shared + _OBJECTS_A_USER * users
 

@@ -12,9 +12,11 @@ from typing import Annotated
 
 import typer
 
+from fleet.cli import backup as cli_backup
 from fleet.cli import build as cli_build
 from fleet.cli import cloud as cli_cloud
 from fleet.cli import engine as cli_engine
+from fleet.cli import move as cli_move
 from fleet.cli import people as cli_people
 from fleet.cli import runtimes as cli_runtimes
 from fleet.cli.options import DoorImage, Image, Json, Stack
@@ -45,6 +47,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 cli_runtimes.register(app)
+cli_backup.register(app)
+cli_move.register(app)
 cli_build.register(app)
 cli_cloud.register(app)
 cli_engine.register(app)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import webbrowser
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +13,7 @@ from fleet.cli.options import Context, Image, Json, Stack, User
 from fleet.cli.progress import reporting, watching
 from fleet.cli.shell import (
     cluster_of,
+    hung_up,
     interactive,
     read_environment,
     reported,
@@ -25,6 +23,7 @@ from fleet.cli.shell import (
     unsealed,
     warn,
 )
+from fleet.cluster.backups import backup_json, backup_words, notes
 from fleet.cluster.certificates import expiring
 from fleet.cluster.client import Cluster
 from fleet.cluster.logs import LogRequest
@@ -96,15 +95,20 @@ def status(
     with reported():
         environment = read_environment(stack)
         cluster = _cluster(stack, environment, context)
-        rows = states(cluster, make_plan(environment), volumes=volumes)
+        plan = make_plan(environment)
+        rows = states(cluster, plan, volumes=volumes)
+        noted = notes(cluster, plan)
         now = datetime.now(UTC)
         soon = [item.line(now) for item in expiring(cluster, environment.name, now)]
         if as_json:
-            say_json({"users": [row.as_json() for row in rows], "expiring": soon})
+            told = [{**row.as_json(), **backup_json(noted, row.user)} for row in rows]
+            say_json({"users": told, "expiring": soon})
             return
         for line in soon:
             warn(line)
         head = ("USER", "STATE", "PHASE", "USED", "RESTARTS", "VOLUME", "IMAGE", "URL", "NOTE")
+        if noted:
+            head = (*head[:6], "BACKUP", *head[6:])
         lines = [
             (
                 row.user,
@@ -113,6 +117,7 @@ def status(
                 _ago(row.last_used),
                 str(row.restarts),
                 row.volume,
+                *backup_words(noted, row.user),
                 row.image.rpartition("/")[2],
                 row.url,
                 "; ".join(filter(None, (row.note, _wakes(row.next_wake)))),
@@ -261,25 +266,9 @@ def rescue(
         secret = make_plan(environment).pull_secret
         cluster = _cluster(stack, environment, context)
         pod = rescue_manifest(found, reference, secret)
-        with _hung_up(), rescue_pod(cluster, found, pod, timeout, warn) as name:
+        with hung_up(), rescue_pod(cluster, found, pod, timeout, warn) as name:
             code = _in_rescue(cluster, found, name, command)
         raise SystemExit(code)
-
-
-@contextmanager
-def _hung_up() -> Generator[None]:
-    """End as on Ctrl-C when the terminal is closed, which must not leave a runtime stopped."""
-
-    def end(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    numbers = (signal.SIGHUP, signal.SIGTERM)
-    before = [signal.signal(number, end) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _in_rescue(cluster: Cluster, user: UserPlan, pod: str, command: list[str] | None) -> int:

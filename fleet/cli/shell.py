@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -160,3 +161,19 @@ def cluster_of(
 def interactive() -> bool:
     """Return whether a person looks at standard error."""
     return sys.stderr.isatty()
+
+
+@contextmanager
+def hung_up() -> Generator[None]:
+    """End as on Ctrl-C when the terminal is closed, which must not leave a runtime stopped."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGHUP, signal.SIGTERM)
+    before = [signal.signal(number, end) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

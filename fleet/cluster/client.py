@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -220,8 +220,11 @@ class Cluster:
         *,
         stdin: str | bytes | None = None,
         timeout: float = 60.0,
+        sink: Callable[[bytes], None] | None = None,
     ) -> Execution:
         """Run a command in a container: its exit code and what it printed, 8 MiB at most.
+
+        A `sink` takes its standard output instead, of any length.
 
         What it printed is a user's data: `untrusted` makes it fit to show.
         """
@@ -229,7 +232,14 @@ class Cluster:
 
         given = stdin.encode() if isinstance(stdin, str) else stdin
         return execute(
-            self._connection, namespace, pod, container, command, stdin=given, timeout=timeout
+            self._connection,
+            namespace,
+            pod,
+            container,
+            command,
+            stdin=given,
+            timeout=timeout,
+            sink=sink,
         )
 
     def terminal(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -45,11 +45,15 @@ class Heard:
     out: bytearray = field(default_factory=bytearray)
     err: bytearray = field(default_factory=bytearray)
     end: bytes | None = None
+    sink: Callable[[bytes], None] | None = None
+    """Takes what it prints instead of `out`, however much that is."""
 
     def take(self, frame: bytes) -> None:
         """Keep a frame: its channel, then its data."""
         channel, data = frame[0], frame[1:]
-        if channel == STDOUT:
+        if channel == STDOUT and self.sink is not None:
+            self.sink(data)
+        elif channel == STDOUT:
             self.out += data
         elif channel == _STDERR:
             self.err += data
@@ -66,8 +70,12 @@ def execute(
     *,
     stdin: bytes | None,
     timeout: float,
+    sink: Callable[[bytes], None] | None = None,
 ) -> Execution:
-    """Run a command and return its output; raise ClusterError when it cannot be run to its end."""
+    """Run a command and return its output; raise ClusterError when it cannot be run to its end.
+
+    A `sink` takes what it prints, of any length, as it comes.
+    """
     deadline = time.monotonic() + timeout
     query = [("container", container), ("stdout", "true"), ("stderr", "true")]
     query += [("stdin", "true")] if stdin is not None else []
@@ -77,7 +85,7 @@ def execute(
     try:
         if stdin is not None:
             _send(socket, stdin, f"pod {namespace}/{pod}")
-        heard = Heard()
+        heard = Heard(sink=sink)
         while heard.end is None:
             left = deadline - time.monotonic()
             if left <= 0:

@@ -32,6 +32,7 @@ _OWNED = (
     "rolebindings",
     "networkpolicies",
     "poddisruptionbudgets",
+    "cronjobs",
 )
 _PLURALS = {KINDS[plural].name: plural for plural in _OWNED}
 

@@ -34,8 +34,8 @@ def network_policies(pool: PoolPlan) -> list[Spec]:
     """Return the policies: nothing for anybody, what runtimes need, what their control needs."""
     both = ["Ingress", "Egress"]
     return [
-        _policy(pool, "default-deny", {"podSelector": {}, "policyTypes": both}),
-        _policy(
+        policy(pool, "default-deny", {"podSelector": {}, "policyTypes": both}),
+        policy(
             pool,
             "runtimes",
             {
@@ -45,13 +45,13 @@ def network_policies(pool: PoolPlan) -> list[Spec]:
                 "egress": _exits(pool),
             },
         ),
-        _policy(
+        policy(
             pool,
             AGENT_CONTROL,
             {
                 "podSelector": {"matchLabels": {LABEL_ROLE: AGENT_CONTROL}},
                 "policyTypes": ["Egress"],
-                "egress": [*_control_exits(), _names(pool.network)],
+                "egress": [*_control_exits(), names(pool.network)],
             },
         ),
     ]
@@ -69,7 +69,7 @@ def door_policies(door: DoorPlan) -> list[Spec]:
                 "ports": [{"protocol": "TCP", "port": PROXY_PORT}],
             }
         ],
-        "egress": [*_door_exits(door), _names(door.network)],
+        "egress": [*_door_exits(door), names(door.network)],
     }
     return [
         _of_door(door, "default-deny", {"podSelector": {}, "policyTypes": both}),
@@ -108,7 +108,8 @@ def _of_door(door: DoorPlan, name: str, spec: dict[str, Any]) -> Spec:
     }
 
 
-def _policy(pool: PoolPlan, name: str, spec: dict[str, Any]) -> Spec:
+def policy(pool: PoolPlan, name: str, spec: dict[str, Any]) -> Spec:
+    """Return a NetworkPolicy of a pool."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -144,17 +145,22 @@ def _entrance(pool: PoolPlan) -> dict[str, Any]:
 
 
 def _control_exits() -> list[dict[str, Any]]:
-    # The API server is no pod that a selector could name. It listens on one of these ports, at an
-    # address that only the operator knows.
-    api = [{"protocol": "TCP", "port": port} for port in (443, 6443)]
     runtimes = {"podSelector": {"matchLabels": runtime_selector()}}
     return [
         {"to": [runtimes], "ports": [{"protocol": "TCP", "port": RUNTIME_PORT}]},
-        {"ports": api},
+        api_exit(),
     ]
 
 
-def _names(network: Network) -> dict[str, Any]:
+def api_exit() -> dict[str, Any]:
+    """Return the exit to the cluster's API."""
+    # The API server is no pod that a selector could name. It listens on one of these ports, at an
+    # address that only the operator knows.
+    return {"ports": [{"protocol": "TCP", "port": port} for port in (443, 6443)]}
+
+
+def names(network: Network) -> dict[str, Any]:
+    """Return the exit to the cluster's DNS servers."""
     ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
     resolvers = [
         {"ipBlock": {"cidr": str(ip_network(address))}} for address in network.dns_addresses
@@ -171,7 +177,7 @@ def _exits(pool: PoolPlan) -> list[dict[str, Any]]:
         ]
     }
     return [
-        _names(pool.network),
+        names(pool.network),
         *([internet] if pool.network.internet else []),
         *(
             {

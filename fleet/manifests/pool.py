@@ -33,7 +33,7 @@ from fleet.plan.runtime_spec import FilesPlan, NfsPlan
 from fleet.plan.scenes import SceneConfigMap
 from fleet.stackfile.config import MAX_USERS_A_POOL
 from fleet.stackfile.scene_names import config_map_key
-from fleet.stackfile.storage import SharedClaim
+from fleet.stackfile.storage import Nas, SharedClaim
 
 SHARED_CLAIM = "workspaces"
 RETAINED = {RETAIN: "true"}
@@ -268,17 +268,22 @@ def shared_storage(pool: PoolPlan, shared: SharedClaim) -> list[Manifest]:
     name = shared_volume_name(pool.environment, pool.name)
     claim["spec"]["storageClassName"] = ""
     claim["spec"]["volumeName"] = name
-    server, path = shared.nas.server, shared.nas.path
-    source: dict[str, object] = {"nfs": {"server": server, "path": path}}
-    if shared.nas.driver == "csi":
+    return [nas_volume(pool, shared.nas, shared.size, (name, SHARED_CLAIM)), claim]
+
+
+def nas_volume(pool: PoolPlan, nas: Nas, size: str, names: tuple[str, str]) -> Spec:
+    """Return a static volume on an NFS export; `names`: its own, and of the claim it is for."""
+    name, claim = names
+    source: dict[str, object] = {"nfs": {"server": nas.server, "path": nas.path}}
+    if nas.driver == "csi":
         source = {
             "csi": {
                 "driver": "nasplugin.csi.alibabacloud.com",
                 "volumeHandle": name,
-                "volumeAttributes": {"server": server, "path": path, "vers": "3"},
+                "volumeAttributes": {"server": nas.server, "path": nas.path, "vers": "3"},
             }
         }
-    volume: Spec = {
+    return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
         "metadata": {
@@ -287,16 +292,15 @@ def shared_storage(pool: PoolPlan, shared: SharedClaim) -> list[Manifest]:
             "annotations": RETAINED,
         },
         "spec": {
-            "capacity": {"storage": shared.size},
+            "capacity": {"storage": size},
             "accessModes": ["ReadWriteMany"],
             "persistentVolumeReclaimPolicy": "Retain",
             "storageClassName": "",
             "mountOptions": ["nolock", "tcp", "noresvport"],
-            "claimRef": {"namespace": pool.namespace, "name": SHARED_CLAIM},
+            "claimRef": {"namespace": pool.namespace, "name": claim},
             **source,
         },
     }
-    return [volume, claim]
 
 
 def nfs_storage(pool: PoolPlan, export: NfsPlan) -> list[Manifest]:

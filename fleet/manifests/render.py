@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fleet.errors import InputError, Problem
+from fleet.manifests.backup import BackupInputs, backup_objects, secret_data
 from fleet.manifests.door import DoorInputs, door_objects
 from fleet.manifests.pool import pool_objects
 from fleet.manifests.runtime import RuntimeInputs
@@ -19,7 +20,7 @@ from fleet.manifests.user import secret_text, user_objects
 from fleet.manifests.yaml_block import documents
 from fleet.names import PASSWORD_KEY, SEED_KEY
 from fleet.plan.door import SEED_SECRET
-from fleet.plan.environment import Plan, UserPlan, fingerprint, secrets_fingerprint
+from fleet.plan.environment import Plan, PoolPlan, UserPlan, fingerprint, secrets_fingerprint
 from fleet.plan.passwords import identity_of, user_password
 from fleet.stackfile.config import TlsMode
 from fleet.values.secrecy import missing_seed
@@ -59,7 +60,10 @@ def rendered_files(plan: Plan, inputs: RenderInputs) -> dict[str, list[Manifest]
         f"{plan.door.namespace}.yaml": door_objects(plan.door, _of_door(plan, identity, inputs))
     }
     for pool in plan.pools:
-        files[f"{pool.namespace}.yaml"] = pool_objects(pool, identity)
+        files[f"{pool.namespace}.yaml"] = [
+            *pool_objects(pool, identity),
+            *backup_objects(pool, _of_backup(plan, pool, inputs)),
+        ]
         for user in pool.users:
             name = f"{pool.namespace}-{user.name}.yaml"
             files[name] = user_objects(user, _of_user(plan, user, inputs))
@@ -78,6 +82,13 @@ def _of_door(plan: Plan, identity: str | None, inputs: RenderInputs) -> DoorInpu
         secret_data=data if inputs.with_secrets else None,
         secrets_fingerprint=fingerprint(*map(str, sorted(texts.items()))) if texts else "",
     )
+
+
+def _of_backup(plan: Plan, pool: PoolPlan, inputs: RenderInputs) -> BackupInputs:
+    data = None
+    if inputs.with_secrets and pool.backup is not None:
+        data = secret_data(pool, pool.backup, dict(inputs.secrets))
+    return BackupInputs(image=inputs.image, pull_secret=plan.pull_secret, secret_data=data)
 
 
 def _of_user(plan: Plan, user: UserPlan, inputs: RenderInputs) -> RuntimeInputs:

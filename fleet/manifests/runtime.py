@@ -130,6 +130,11 @@ def deployment(user: UserPlan, inputs: RuntimeInputs) -> Deployment:
     return manifest
 
 
+def runtime_state(user: UserPlan) -> str:
+    """Return what the door reads of a runtime: of a suspended one it wakes nothing."""
+    return "active" if user.active else "suspended"
+
+
 def _annotations(user: UserPlan) -> dict[str, str]:
     """Return what the door is to know of the user; nobody restarts for it."""
     scenes = [(scene.id, scene.title, scene.description) for scene in user.scenes]
@@ -140,7 +145,7 @@ def _annotations(user: UserPlan) -> dict[str, str]:
         LOGIN: user.login,
         ADMIN: "true" if user.admin else None,
         SCENES: as_json(scenes),
-        STATE: "active" if user.active else "suspended",
+        STATE: runtime_state(user),
         PASSWORD_VERSION: str(user.password_version),
         SUSPEND_AFTER: None if user.suspend_after is None else str(user.suspend_after),
         HOURS: user.hours,

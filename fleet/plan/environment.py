@@ -30,6 +30,7 @@ from fleet.plan.runtime_spec import (
     runtime_spec,
 )
 from fleet.plan.scenes import ScenePlan, scene_plan
+from fleet.stackfile.backup import Backup
 from fleet.stackfile.config import (
     Access,
     ExistingCluster,
@@ -98,6 +99,7 @@ class PoolPlan:
     shared: SharedClaim | None
     quota: Quota
     network: Network
+    backup: Backup | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,6 +167,7 @@ def _pool(environment: Environment, name: str) -> PoolPlan:
         shared=config.storage.shared,
         quota=pool.quota if pool else Quota(),
         network=config.network,
+        backup=config.backup,
     )
 
 

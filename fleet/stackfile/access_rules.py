@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from fleet.errors import HIDDEN, Problem
 from fleet.names import SEED_KEY, host_name
+from fleet.stackfile.backup_rules import backup_secrets
 from fleet.stackfile.config import Access, ExistingCluster, Network, RouteKind, StackConfig, TlsMode
 from fleet.stackfile.git import GitAccess
 from fleet.stackfile.network import PrivateEndpoint
@@ -185,6 +186,7 @@ def _references(config: StackConfig) -> Iterator[tuple[str, str, bool]]:
         yield "access.signIn.oidc.clientSecret", oidc.client_secret, True
     for index, token in enumerate(config.agent_control.tokens):
         yield f"agentControl.tokens[{index}].secret", token.secret, True
+    yield from backup_secrets(config.backup)
     cluster = config.cluster
     if not isinstance(cluster, ExistingCluster) and cluster.registry is not None:
         yield "cluster.registry.passwordSecret", cluster.registry.password_secret, True

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, WithJsonSchema
 
 from fleet.alicloud.config import AckCluster, VmCluster
+from fleet.stackfile.backup import Backup
 from fleet.stackfile.door import AgentControl, Door, Idle, SignIn
 from fleet.stackfile.git import Git, UserGit
 from fleet.stackfile.image import Image
@@ -288,6 +289,8 @@ class StackConfig(Workspace):
     """What runtimes may reach beyond the public internet."""
     stacks: Stacks = Stacks()
     """Into how many Pulumi stacks the environment is divided."""
+    backup: Backup | None = None
+    """Nightly backups; without it there are none."""
     users: tuple[User, ...]
     """The roster."""
     purge: tuple[UserId, ...] = ()

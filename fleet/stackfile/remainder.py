@@ -23,7 +23,7 @@ _WHOLE: dict[str, object] = {
     "users": [],
 }
 _ENTRIES = ("users", "purge", "scenes", "profiles", "pools")
-_SECRETS = frozenset({"providers", "users", "profiles", "secretEnv", "git"})
+_SECRETS = frozenset({"backup", "providers", "users", "profiles", "secretEnv", "git"})
 _MODELS = frozenset({"providers", "models"})
 _SUMS = ("users", "profiles", "storage")
 

@@ -18,6 +18,7 @@ from fleet.stackfile.access_rules import (
     network_problems,
     secret_problems,
 )
+from fleet.stackfile.backup_rules import backup_problems
 from fleet.stackfile.config import (
     MAX_USERS_A_POOL,
     ExistingCluster,
@@ -59,6 +60,7 @@ def cross_problems(config: StackConfig, secrets: frozenset[str]) -> list[Problem
         *door_image_problems(config.image, config.door.reference),
         *provider_problems(config),
         *workspace_problems(config),
+        *backup_problems(config.backup),
         *secret_problems(config, secrets),
     ]
 

@@ -117,6 +117,7 @@ def test_the_context_admits_only_what_the_dockerfile_copies() -> None:
     scripts = {f"bin/{path.name}" for path in (IMAGE / "bin").iterdir()}
     assert admitted == {
         *scripts,
+        "backup/*.py",
         "etc/opencode.json",
         "skeleton",
         "ssh/opencode-fleet.conf",

@@ -266,7 +266,7 @@ def test_a_pod_takes_its_password_and_key_from_its_own_secret(shared_folder: Pat
 def test_agent_control_restarts_and_scales_and_reads_no_secret(variant: Deployed) -> None:
     for role in variant.of("Role"):
         if role["metadata"]["name"] != "agent-control":
-            continue  # the door's: test_manifests_door
+            continue  # the door's: test_manifests_door; what backups may do: test_backup_objects
         granted = {
             (group, resource, verb)
             for rule in role["rules"]

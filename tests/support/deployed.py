@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fleet.manifests.backup import BackupInputs, backup_objects
 from fleet.manifests.door import DoorInputs, door_objects
 from fleet.manifests.pool import pool_objects
 from fleet.manifests.runtime import RuntimeInputs
@@ -147,7 +148,8 @@ def objects_of_door(plan: Plan, **changes: Any) -> list[dict[str, Any]]:
 
 def objects_of_pool(pool: PoolPlan) -> list[dict[str, Any]]:
     """Return a pool's own objects as plain dicts."""
-    return [dict(item) for item in pool_objects(pool)]
+    backup = backup_objects(pool, BackupInputs(image=IMAGE))
+    return [dict(item) for item in [*pool_objects(pool), *backup]]
 
 
 def deploy(values: Values, folder: Path, secrets: frozenset[str] = SECRETS) -> Deployed:

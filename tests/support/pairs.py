@@ -865,6 +865,51 @@ def _managed() -> dict[str, Pair]:
     return found
 
 
+def _backup() -> dict[str, Pair]:
+    """Return the pairs of `backup:`."""
+    store = {"s3": "https://s3.example.com/one"}
+    nas = {"server": "10.0.0.8", "path": "/a"}
+    claim = {"size": "1Gi", "className": "slow"}
+    base: Values = {
+        "repository": store,
+        "accessKeyId": "backupAccessKeyId",
+        "secretAccessKey": "backupSecretAccessKey",
+        "passwordSecret": "backupPassword",
+    }
+    changes: tuple[tuple[str, Any, Any, str], ...] = (
+        ("schedule", "0 1 * * *", "0 2 * * *", "objects"),
+        ("timeZone", "Etc/UTC", "Asia/Shanghai", "objects"),
+        ("repository.s3", store["s3"], "https://s3.example.com/two", "objects"),
+        ("repository.nfs.server", {"nfs": nas}, {"nfs": {**nas, "server": "b"}}, "objects"),
+        ("repository.nfs.path", {"nfs": nas}, {"nfs": {**nas, "path": "/b"}}, "objects"),
+        ("repository.nfs.driver", {"nfs": nas}, {"nfs": {**nas, "driver": "csi"}}, "objects"),
+        ("repository.claim.size", {"claim": claim}, {"claim": {**claim, "size": "2Gi"}}, "objects"),
+        ("repository.claim.className", {"claim": {"size": "1Gi"}}, {"claim": claim}, "objects"),
+        ("accessKeyId", "backupAccessKeyId", "gitToken", "secrets"),
+        ("secretAccessKey", "backupSecretAccessKey", "gitToken", "secrets"),
+        ("passwordSecret", "backupPassword", "gitToken", "secrets"),
+        ("keep.daily", 7, 8, "objects"),
+        ("keep.weekly", 4, 5, "objects"),
+        ("keep.monthly", 6, 7, "objects"),
+        ("parallel", 2, 3, "objects"),
+        ("allow", [], ["100.118.28.0/24"], "objects"),
+        ("drill.schedule", "0 5 1 * *", "0 5 2 * *", "objects"),
+        ("drill.className", MISSING, "scratch", "objects"),
+    )
+    keys = ("backupAccessKeyId", "backupSecretAccessKey", "backupPassword", "gitToken")
+    return {
+        f"backup.{key}": _existing(
+            "backup.repository" if isinstance(before, dict) else f"backup.{key}",
+            before,
+            after,
+            shows,
+            secrets=keys,
+            backup=base,
+        )
+        for key, before, after, shows in changes
+    }
+
+
 PAIRS: Mapping[str, Pair] = {
     **_plain(),
     **_door(),
@@ -874,4 +919,5 @@ PAIRS: Mapping[str, Pair] = {
     **_made("ack"),
     **_machine(),
     **_managed(),
+    **_backup(),
 }

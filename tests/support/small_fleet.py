@@ -25,6 +25,9 @@ KEYS = {
     "jiraToken": "token of jira",
     "gitToken": "token of the forge",
     "gitKey": "key of the forge",
+    "backupAccessKeyId": "id of the store",
+    "backupPassword": "a backup password that is long enough",
+    "backupSecretAccessKey": "key of the store",
 }
 KUBERNETES = "kubernetes:"
 

@@ -174,6 +174,18 @@ FULL: Values = {
         "dns": {"namespace": "kube-system", "podLabels": {"k8s-app": "kube-dns"}},
         "dnsAddresses": ["169.254.20.10"],
     },
+    "backup": {
+        "schedule": "30 1 * * *",
+        "timeZone": "Asia/Shanghai",
+        "repository": {"s3": "https://oss-cn-hangzhou-internal.aliyuncs.com/my-bucket/fleet"},
+        "accessKeyId": "backupAccessKeyId",
+        "secretAccessKey": "backupSecretAccessKey",
+        "passwordSecret": "backupPassword",
+        "keep": {"daily": 14, "weekly": 8, "monthly": 12},
+        "parallel": 4,
+        "allow": ["100.118.28.0/24"],
+        "drill": {"schedule": "0 6 2 * *", "className": "scratch"},
+    },
     "users": [
         {
             "id": "alice",
@@ -202,7 +214,8 @@ FULL: Values = {
     "stacks": {"per": "environment"},
     "purge": ["carol"],
 }
-SECRETS = frozenset({"modelApiKey", "aliceApiKey", "jiraToken", "gitToken", "gitKey"})
+BACKUP_SECRETS = frozenset({"backupAccessKeyId", "backupPassword", "backupSecretAccessKey"})
+SECRETS = BACKUP_SECRETS | {"modelApiKey", "aliceApiKey", "jiraToken", "gitToken", "gitKey"}
 MODEL: Values = {
     "providers": {
         "openai": {
@@ -298,11 +311,13 @@ def unsealed_lines(text: str, folder: Path, passphrase: str | None = None) -> li
 
 
 def secrets_of(values: Values) -> frozenset[str]:
-    """Return those of `SECRETS` that values refer to, and what a door is told by default."""
+    """Return those of `SECRETS` that values refer to, and what others refer to by default."""
     named = {name for name in (*SECRETS, "controlToken") if f"'{name}'" in repr(values)}
     by_default = (
         {"oidcClientSecret"} if "oidc" in values["access"].get("signIn", {}) else set[str]()
     )
+    if "backup" in values:
+        by_default |= BACKUP_SECRETS
     return frozenset(named | by_default)
 
 
