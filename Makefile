@@ -6,7 +6,7 @@ RUN := uv run --no-sync
 SHELL_FILES = tools/setup.sh .ci/run image/bin/fleet-init image/bin/fleet-start \
   fleet/alicloud/files/*.sh
 
-.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e e2e-failed image-test door-test cloud-test pictures bench mutants
+.PHONY: help setup engine up down clean-data test lint format schema unit smoke e2e e2e-failed image-test door-test cloud-test drills pictures bench mutants
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -69,6 +69,9 @@ e2e-failed: ## Those end-to-end tests again that failed in the last run
 
 image-test: setup ## Tests of the runtime image (needs a Docker daemon)
 	@$(RUN) pytest -q -m image tests/image
+
+drills: ## Backups, losses and the way back from each, on the cluster (half an hour)
+	@$(RUN) pytest -q -m drill tests/e2e/test_backups.py
 
 door-test: ## The attack on a running door in Chromium, and what takes longer (needs nginx)
 	@tools/setup.sh chromium nginx

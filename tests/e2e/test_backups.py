@@ -17,7 +17,7 @@ from tests.e2e.harness.memory import Memory, make_work, remember
 from tests.e2e.harness.store_pod import StorePod, start_store
 from tests.e2e.harness.waiting import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.drill
 USER, ASLEEP = "carol", "dave"
 
 
