@@ -264,7 +264,11 @@ def test_who_sleeps_stays_asleep_over_an_update_and_wakes_by_a_request(
     until("the door has noted when he was there", noted, 90, 5)
     assert changes_of(house.up()) == []
     assert "bob" not in house.pods(), "an update wakes nobody"
-    reply = house.workspace("bob").call("GET", "/global/health", timeout=90)
+    bob = house.workspace("bob")
+    assert bob.call("GET", "/global/health", timeout=90).status == 503, (
+        "who only looks wakes nobody"
+    )
+    reply = bob.call("GET", "/session", timeout=90)
     assert reply.status == 200, reply.text
     assert "bob" in house.pods()
 
@@ -295,7 +299,9 @@ def test_suspending_by_the_stack_file_beats_the_door_and_ends_by_it(house: Envir
     assert "bob" not in house.pods()
     house.user("bob")["state"] = "active"
     house.up()
-    house.workspace("bob").healthy()
+    # Who slept when he was suspended sleeps on, until somebody wants him.
+    reply = house.workspace("bob").call("GET", "/session", timeout=90)
+    assert reply.status == 200, reply.text
 
 
 def as_door(environment: Environment, verb: str, what: str, namespace: str) -> bool:
