@@ -133,10 +133,11 @@ class Place:
         self.kube.ask("delete", "deployment", f"oc-{slug}", f"--namespace={self.pool}")
 
     def pods(self, slug: str) -> list[str]:
-        """The names of a user's pods, ending ones too."""
+        """The names of a user's pods, ending ones too, but those whose containers have all ended."""
         selector = f"--selector={names.LABEL_USER}={slug}"
         found = self.kube.list("pods", f"--namespace={self.pool}", selector)
-        return [item["metadata"]["name"] for item in found]
+        over = {"Succeeded", "Failed"}
+        return [one["metadata"]["name"] for one in found if one["status"].get("phase") not in over]
 
 
 @pytest.fixture(scope="module")
