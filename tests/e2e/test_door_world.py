@@ -133,7 +133,7 @@ class Place:
         self.kube.ask("delete", "deployment", f"oc-{slug}", f"--namespace={self.pool}")
 
     def pods(self, slug: str) -> list[str]:
-        """The names of a user's pods, ending ones too, but those whose containers have all ended."""
+        """The names of a user's pods, ending ones too, but none whose containers have all ended."""
         selector = f"--selector={names.LABEL_USER}={slug}"
         found = self.kube.list("pods", f"--namespace={self.pool}", selector)
         over = {"Succeeded", "Failed"}
