@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from door.control import entering, signin
+from door.control import entering, header, signin
 from door.control.asking import Asked, read_asked
 from door.control.context import Context, Pages, Refusal, Serving, Visitor
 from door.control.credentials import USER_HEADER, Credentials
@@ -77,9 +77,8 @@ def create_app(
     `front` are routes of `<domain>`; `workspace` those below `/.door/` on users' hosts; `carried`
     those of users' hosts that `Serving.on_workspaces` names, asked after a decision.
     """
-    modes = {SignInMode.PASSWORD: signin.routes}
-    mode = modes.get(context.settings.sign_in)
-    sign_in = mode(context) if mode is not None else []
+    modes = {SignInMode.PASSWORD: signin.routes, SignInMode.HEADER: header.routes}
+    sign_in = modes[context.settings.sign_in](context)
     return Door(
         context,
         front=Router([*sign_in, *entering.front_routes(context), *front]),
