@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from httpx import Response
+from httpx2 import Response
 
 from door.control.app import create_app
+from door.control.settings import SignInMode
 from tests.support.door_desk import Desk
 from tests.support.door_stack import ALICE, DOMAIN, PAGE, RunningDoor, running_door
 from tests.support.door_world import FakeWorld, runtime_of
@@ -149,13 +151,9 @@ def test_other_modes_read_no_header() -> None:
 
 def test_a_mode_without_its_settings_does_not_start() -> None:
     desk = Desk()
-    settings = desk.settings.model_copy(update={"sign_in": "header"})
+    settings = desk.settings.model_copy(update={"sign_in": SignInMode.HEADER})
     with pytest.raises(ValueError, match="header: missing"):
-        create_app(type(desk.context)(**_fields(desk) | {"settings": settings}))
-
-
-def _fields(desk: Desk) -> dict[str, Any]:
-    return {name: getattr(desk.context, name) for name in desk.context.__dataclass_fields__}
+        create_app(replace(desk.context, settings=settings))
 
 
 @pytest.fixture(scope="module")
