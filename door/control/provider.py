@@ -88,6 +88,7 @@ class Provider:
             timeout=_TIMEOUT,
             follow_redirects=False,
             transport=transport,
+            trust_env=transport is None,
             # Sign-ins are rare: no connection is kept for the next one.
             limits=httpx.Limits(max_connections=20, max_keepalive_connections=0),
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},

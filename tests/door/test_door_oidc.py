@@ -31,6 +31,7 @@ from tests.support.fakes.oidc_provider import (
     FakeProvider,
     new_key,
 )
+from tests.support.fakes.oidc_provider import answer as answer_of
 
 START, SIGN_IN, SIGN_OUT = "/.door/oidc", "/.door/sign-in", "/.door/sign-out"
 NAVIGATION = {
@@ -270,7 +271,7 @@ def test_a_token_signed_with_the_shared_secret_proves_nothing() -> None:
 def test_a_token_that_is_none_proves_nothing(token: str) -> None:
     lobby = Lobby()
     body = json.dumps({"id_token": token, "access_token": "access"}).encode()
-    lobby.provider.answers["token"] = httpx.Response(200, content=body)
+    lobby.provider.answers["token"] = lambda: answer_of(200, body)
     refused(lobby, lobby.sign_in())
 
 
@@ -397,11 +398,11 @@ def endless() -> httpx.Response:
 
 
 BAD: dict[str, Callable[[], httpx.Response]] = {
-    "an error": lambda: httpx.Response(500, content=b"{}"),
-    "a redirect": lambda: httpx.Response(302, headers={"Location": "https://evil.example"}),
-    "no JSON": lambda: httpx.Response(200, content=b"<html>"),
-    "a list": lambda: httpx.Response(200, content=b"[]"),
-    "deep": lambda: httpx.Response(200, content=b"[" * 200_000),
+    "an error": lambda: answer_of(500, b"{}"),
+    "a redirect": lambda: answer_of(302, b"", Location="https://evil.example"),
+    "no JSON": lambda: answer_of(200, b"<html>"),
+    "a list": lambda: answer_of(200, b"[]"),
+    "deep": lambda: answer_of(200, b"[" * 200_000),
     "without an end": endless,
 }
 
@@ -410,7 +411,7 @@ BAD: dict[str, Callable[[], httpx.Response]] = {
 @pytest.mark.parametrize("name", ["openid-configuration", "keys", "token"])
 def test_an_answer_that_is_none_is_told(name: str, make: Callable[[], httpx.Response]) -> None:
     lobby = Lobby()
-    lobby.provider.answers[name] = make()
+    lobby.provider.answers[name] = make
     answer = lobby.ask(START)
     if name != "openid-configuration":
         answer = lobby.ask(lobby.provider.sign_in(answer.headers["location"]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -45,8 +45,10 @@ class FakeProvider(httpx.AsyncBaseTransport):
     """Keys it shows, where they are not the one it signs with."""
     algorithm: str = "ES256"
     down: bool = False
-    answers: dict[str, httpx.Response] = field(default_factory=dict[str, httpx.Response])
-    """Whole answers by the last part of the path."""
+    answers: dict[str, Callable[[], httpx.Response]] = field(
+        default_factory=dict[str, Callable[[], httpx.Response]]
+    )
+    """What makes whole answers, by the last part of the path."""
     asked: list[str] = field(default_factory=list[str])
     """Last parts of the paths it was asked for."""
     codes: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
@@ -83,7 +85,7 @@ class FakeProvider(httpx.AsyncBaseTransport):
         if self.down:
             raise httpx.ConnectError("connection refused", request=request)
         if name in self.answers:
-            return self.answers[name]
+            return self.answers[name]()
         body = dict(parse_qsl((await request.aread()).decode()))
         match name:
             case "openid-configuration":
@@ -128,5 +130,14 @@ class FakeProvider(httpx.AsyncBaseTransport):
         return _json(200, {"id_token": token, "access_token": "access", "token_type": "Bearer"})
 
 
+def answer(status: int, body: bytes, **headers: str) -> httpx.Response:
+    """Return an answer that is read as it comes, as those of a network are."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield body
+
+    return httpx.Response(status, headers=headers, content=pieces())
+
+
 def _json(status: int, value: Any) -> httpx.Response:
-    return httpx.Response(status, content=json.dumps(value).encode())
+    return answer(status, json.dumps(value).encode())
