@@ -7,7 +7,7 @@ Long because every rule of the answer is one case here. The certified provider h
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -390,7 +390,7 @@ def test_who_is_in_works_on_while_the_provider_is_down() -> None:
 
 
 def endless() -> httpx.Response:
-    async def pieces() -> Any:
+    async def pieces() -> AsyncIterator[bytes]:
         while True:
             yield b" " * 65536
 

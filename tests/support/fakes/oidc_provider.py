@@ -66,7 +66,7 @@ class FakeProvider(httpx.AsyncBaseTransport):
     def token(self, **claims: Any) -> str:
         """Return an identity token."""
         moment = int(self.now().timestamp())
-        said = {
+        said: dict[str, Any] = {
             "iss": ISSUER,
             "aud": CLIENT,
             "sub": "subject-1",
