@@ -10,12 +10,13 @@ import yaml
 
 from fleet.cli.conditions import Conditions
 from fleet.cli.deployment import Deployment
+from fleet.images.tags import given_images
 from fleet.plan.stacks import BASE_OUTPUT
 from tests.support.fakes.engine_stacks import fake, share
 from tests.support.fakes.project import PASSPHRASE, StackFolder, new_project
+from tests.support.stacks import MODEL
 
-MODEL = {"provider": "openai", "baseUrl": "https://api.openai.com/v1", "name": "gpt-5"}
-USERS = [{"id": "ann", "pool": "a", "apiKey": "annKey"}, {"id": "bob", "pool": "b"}]
+USERS = [{"id": "ann", "pool": "a", "apiKeys": {"openai": "annKey"}}, {"id": "bob", "pool": "b"}]
 TAG = "registry.example.com/runtime:1"
 
 
@@ -27,7 +28,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StackFolder:
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", PASSPHRASE)
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
     pools: dict[str, Any] = {"a": {}, "b": {}}
-    found.write(stacks={"per": "pool"}, pools=pools, users=USERS, model=MODEL)
+    found.write(stacks={"per": "pool"}, pools=pools, users=USERS, **MODEL)
     for key in ("annKey", "modelApiKey"):
         secret(found, key, "first")
     assert found.fleet("seed", "-s", "t").code == 0
@@ -43,7 +44,8 @@ def digests(
     project: StackFolder, image: str | None = None, taken: object = None
 ) -> dict[str | None, str]:
     """Return the digest of the base stack and of each pool's, as a run has them now."""
-    deployment = Deployment.of(str(project.file), image=image)
+    door = "registry.example.com/door:1" if image else None
+    deployment = Deployment.of(str(project.file), given=given_images(image, door))
     first = share([], deployment.plan)
     fake(first).gives = {BASE_OUTPUT: taken}
     conditions = Conditions(deployment, first.stack, None)

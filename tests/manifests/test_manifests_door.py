@@ -233,7 +233,8 @@ def test_none_of_it_is_in_the_pod(shared_folder: Path) -> None:
     annotations = template["template"]["metadata"]["annotations"]
     assert set(annotations) == {
         "opencode-fleet/password-fingerprint",
-        "opencode-fleet/api-key-fingerprint",
+        "opencode-fleet/secrets-fingerprint",
+        "opencode-fleet/scene-version-papers",
     }
 
 

@@ -113,14 +113,21 @@ def test_every_other_fact_changes_every_digest(tmp_path: Path) -> None:
     ("change", "takes"),
     [
         ({}, False),
-        ({"access": {"domain": "fleet.localhost", "tls": "selfSigned"}}, True),
-        ({"image": {"mode": "prebuilt", "reference": "registry.example.com/a:1"}}, True),
+        ({"access": {"domain": "fleet.localhost", "tls": "selfSigned"}}, False),
+        (
+            {
+                "image": {"mode": "prebuilt", "reference": "registry.example.com/a:1"},
+                "door": {"reference": "registry.example.com/d:1"},
+            },
+            True,
+        ),
         (
             {
                 "image": {
                     "mode": "prebuilt",
                     "reference": "registry.example.com/a@sha256:" + 64 * "a",
-                }
+                },
+                "door": {"reference": "registry.example.com/d:1"},
             },
             False,
         ),

@@ -15,9 +15,8 @@ from tests.support.fakes.cloud.cases import retain
 from tests.support.fakes.cloud.world import World, missing, world
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
-URLS = "".join(
-    f"https://{user}.fleet.example.com  user {user}, password: fleet password {user} -s NAME\n"
-    for user in ("alice", "bob")
+URLS = "https://fleet.example.com\n" + "".join(
+    f"  sign in as {user}, password: fleet password {user} -s NAME\n" for user in ("alice", "bob")
 )
 PUSHED = {"image.push": True, "image.repository": "registry.example.com/team/runtime"}
 

@@ -85,7 +85,6 @@ def test_the_standard_profile_exists_without_being_written(small: StackConfig) -
         "memory": {"request": "512Mi", "limit": "2Gi"},
         "storage": "10Gi",
         "ephemeralStorage": "4Gi",
-        "idle": {"suspendAfter": None, "hours": None},
     }
     assert small.profile("large") is None
 

@@ -20,16 +20,18 @@ import pytest
 
 from fleet.alicloud.config import AckCluster, VmCluster
 from fleet.alicloud.cost import cost_report
-from fleet.images.build import Docker, build
-from fleet.images.tags import image_reference
+from fleet.errors import ClusterError
+from fleet.images.build import BuildOptions, Docker, build
+from fleet.images.tags import KINDS, ImageKind, image_reference
 from fleet.plan.environment import make_plan
+from fleet.stackfile.image import Image
 from tests.support.cloud_world import LOOKUPS, OUTPUTS
 from tests.support.deployed import SEED, deploy
 from tests.support.leaves import leaves
 from tests.support.pairs import PAIRS, Pair
 from tests.support.programs import ROOT, keys_of_engine
 from tests.support.recording import Answer, Engine, run
-from tests.support.stacks import Values, environment_of, lines_of
+from tests.support.stacks import SECRETS, Values, environment_of, lines_of
 
 ACCOUNT = dict.fromkeys(("ALICLOUD_ACCESS_KEY", "ALICLOUD_SECRET_KEY"), "made-up")
 # The VPC that the present file names: vSwitches and groups belong to it.
@@ -84,7 +86,8 @@ def _sealed(values: Values, pair: Pair) -> frozenset[str]:
     text = json.dumps(values)
     registry = values["cluster"].get("registry")
     unnamed = registry is not None and "passwordSecret" not in registry
-    named = {key for key in pair.secrets if f'"{key}"' in text}
+    known = {*pair.secrets, *SECRETS, "controlToken", "oidcClientSecret"}
+    named = {key for key in known if f'"{key}"' in text}
     return frozenset(named | ({"registryPassword"} if unnamed else set[str]()))
 
 
@@ -98,7 +101,10 @@ def _run(text: str, secrets: frozenset[str]) -> Engine:
     values: Values = json.loads(text)
     reuse = values["cluster"].get("network", {}).get("reuse", {})
     _VPC[0] = reuse.get("vpcId", "")
-    sealed = {"passwordSeed": SEED, **{key: f"value of {key}" for key in secrets}}
+    sealed = {
+        "passwordSeed": SEED,
+        **{key: f"value of {key}, long enough for a token" for key in secrets},
+    }
     engine = Engine(
         outputs=OUTPUTS,
         lookups={**LOOKUPS, **_HERE},
@@ -131,7 +137,8 @@ def _lookup(values: Values, pair: Pair) -> Any:
 
 
 def _objects(values: Values, pair: Pair) -> Any:
-    return deploy(values, ROOT, _sealed(values, pair)).objects
+    deployed = deploy(values, ROOT, _sealed(values, pair))
+    return deployed.objects, deployed.door
 
 
 def _plan(values: Values, pair: Pair) -> Any:
@@ -140,9 +147,17 @@ def _plan(values: Values, pair: Pair) -> Any:
 
 
 def _image(values: Values, pair: Pair) -> Any:
-    image = environment_of(values, ROOT).config.image
+    config = environment_of(values, ROOT).config
+    record = _record(values, pair) if config.image.push else None
+    built = record.of_type("Image") if record is not None else []
+    asked = [_asked(kind, kind.settings(config)) for kind in KINDS]
+    return asked, sorted(repr(item.inputs) for item in built), len(built)
+
+
+def _asked(kind: ImageKind, image: Image) -> Any:
+    """Return an image that is already made, or what a daemon is asked to build."""
     if image.reference is not None:
-        return image_reference(image, ROOT / "image", "0")
+        return image_reference(image, ROOT / kind.folder, "0", kind)
     tried: list[Any] = []
 
     class Noted(Docker):
@@ -155,11 +170,9 @@ def _image(values: Values, pair: Pair) -> Any:
 
             return CompletedProcess(arguments, 1, "", "made to fail")
 
-    with pytest.raises(Exception, match="made to fail"):
-        build(Noted(program="docker"), image, ROOT / "image", base=None, network=None)
-    record = _record(values, pair) if image.push else None
-    built = record.of_type("Image") if record is not None else []
-    return tried, sorted(repr(item.inputs) for item in built), len(built)
+    with pytest.raises(ClusterError, match="made to fail"):
+        build(Noted(program="docker"), image, ROOT / kind.folder, BuildOptions(), kind)
+    return tried
 
 
 def _cost(values: Values, pair: Pair) -> Any:
@@ -191,6 +204,8 @@ ELSEWHERE = {
     "cluster(vm).kind": "tests/program/test_cloud_program.py",
     "cluster(ack).kind": "tests/program/test_cloud_program.py",
     "stacks.per": "tests/program/test_divided.py",
+    # Its file stands beside the stack file.
+    "network.caBundle": "tests/stackfile/test_company_example.py",
     "access.route": "tests/manifests/test_manifests_objects.py",
 }
 

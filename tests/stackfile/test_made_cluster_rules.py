@@ -118,7 +118,8 @@ def test_where_nothing_is_built_the_keys_of_a_build_are_refused() -> None:
         "npmRegistry": "https://npm.example.com",
         "retries": 1,
     }
-    assert lines_of(_with("existing", {"image": image}), ROOT) == [
+    door = {"reference": "registry.example.com/a/b-door@sha256:" + 64 * "0"}
+    assert lines_of(_with("existing", {"image": image, "door": door}), ROOT) == [
         "image.npmRegistry: https://npm.example.com: mode prebuilt builds nothing: remove it, or "
         "use mode: daemon",
         "image.platforms: linux/amd64: mode prebuilt builds nothing: remove it, or use mode: "

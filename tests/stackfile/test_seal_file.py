@@ -19,6 +19,7 @@ config:
   # So does this one.
   opencode-fleet:cluster: {kind: existing, context: opencode-fleet-local}   # and this
   opencode-fleet:image: {mode: local, reference: "a:1"}
+  opencode-fleet:door: {reference: "d:1"}
   opencode-fleet:access: {domain: fleet.localhost, tls: none}
 
   opencode-fleet:users:

@@ -40,6 +40,8 @@ SHOWN = {
 }
 # Of lists that the full file has nowhere, one sound item.
 SAMPLES = {"days": "mon", "peers": "10.0.0.0/24", "scopes": "openid"}
+# Below these a text is not repeated: a secret is easily written there.
+GUARDED = {"apiKeys", "env", "headers", "hosts", "options", "secretEnv"}
 QUANTITIES = {"cpu", "memory", "storage", "ephemeralStorage", "request", "limit", "size"}
 
 
@@ -130,6 +132,11 @@ RULES = {
 }
 
 
+def is_guarded(key: Key) -> bool:
+    """Return whether a text in a key's place may be a secret."""
+    return not GUARDED.isdisjoint(keys_of(key.path))
+
+
 def wrong_kinds(key: Key) -> Iterator[Case]:
     """Return a case for each kind of value that a key does not take."""
     for kind, value in WRONG.items():
@@ -140,7 +147,8 @@ def wrong_kinds(key: Key) -> Iterator[Case]:
         if key.kind == "text" and kind in ("null", "list", "mapping"):
             change = "write one text"
         values = with_value(FULL, key.path, value)
-        line = f"{key.path}: {SHOWN[kind]}: {rule}" + (f": {change}" if change else "")
+        shown = HIDDEN if kind == "text" and is_guarded(key) else SHOWN[kind]
+        line = f"{key.path}: {shown}: {rule}" + (f": {change}" if change else "")
         yield Case(f"{key.path} as {kind}", values, line)
 
 
@@ -161,7 +169,7 @@ def out_of_range(key: Key) -> Iterator[Case]:
         else:
             continue
         shown = value if isinstance(value, int) else "a list" if isinstance(value, list) else "x"
-        if names_secret(key.path) and isinstance(value, str):
+        if (names_secret(key.path) or is_guarded(key)) and isinstance(value, str):
             shown = HIDDEN
         line = f"{key.path}: {shown}" + (f": {rule}" if shown not in ("x", HIDDEN) else "")
         yield Case(

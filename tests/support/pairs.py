@@ -3,7 +3,7 @@
 To add a key, add a line to `PAIRS`: the leaf's path as `leaves` writes it, and a `Pair` with the
 place in a file, a value, and the channel that shows the difference. `base` is a file without the
 value (or with another one); `with_more` is what has to stand in both for the key to count. Channels
-are in `tests/stackfile/test_every_key_counts.py`. Long because the stack file has two hundred
+are in `tests/stackfile/test_every_key_counts.py`. Long because the stack file has three hundred
 leaves.
 """
 
@@ -105,9 +105,39 @@ _HTTP: dict[str, Any] = {
     }
 }
 _MODEL: dict[str, Any] = {
-    "model": {"provider": "openai", "baseUrl": "https://api.openai.com/v1", "name": "gpt-5"}
+    "providers": {
+        "openai": {
+            "kind": "openai-compatible",
+            "baseUrl": "https://api.openai.com/v1",
+            "models": {"gpt-5": {}, "gpt-6": {}},
+        }
+    },
+    "models": {"default": "openai/gpt-5"},
 }
+_OIDC: dict[str, Any] = {
+    "access.signIn": {
+        "mode": "oidc",
+        "oidc": {
+            "issuer": "https://id.example.com",
+            "clientId": "fleet",
+            "clientSecret": "oidcClientSecret",
+        },
+    }
+}
+_HEADER: dict[str, Any] = {
+    "access.signIn": {"mode": "header", "header": {"peers": ["10.0.0.0/24"]}}
+}
+_ISSUED: dict[str, Any] = {
+    "access": {"domain": "fleet.example.com", "tls": "certManager", "clusterIssuer": "x"}
+}
+_HOURS: Values = {"zone": "Asia/Shanghai", "days": ["mon"], "start": "08:00", "end": "19:00"}
+_KNOWN_HOST = "git.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA"
+_CODING: dict[str, Any] = {"users": [{"id": "alice", "scenes": ["coding"]}]}
 _PREBUILT = "registry.example.com/team/runtime@sha256:" + 64 * "0"
+_MADE: dict[str, Any] = {
+    "image": {"mode": "prebuilt", "reference": _PREBUILT},
+    "door": {"reference": _PREBUILT},
+}
 
 
 def _plain() -> dict[str, Pair]:
@@ -122,10 +152,11 @@ def _plain() -> dict[str, Pair]:
         "image.platforms": _existing("image.platforms", ["linux/amd64"], ["linux/arm64"], "image"),
         "image.baseImage": _existing("image.baseImage", "node:22-a", "node:22-b", "image"),
         "image.npmRegistry": _existing("image.npmRegistry", MISSING, "https://n.x.com", "image"),
+        "image.pypiIndex": _existing("image.pypiIndex", MISSING, "https://p.x.com", "image"),
         "image.debianMirror": _existing("image.debianMirror", MISSING, "http://d.x.com", "image"),
         "image.extraToolchains": _existing("image.extraToolchains", [], ["go"], "image"),
         "image.reference": _existing(
-            "image.reference", _PREBUILT, _PREBUILT[:-1] + "1", "image", image__mode="prebuilt"
+            "image.reference", _PREBUILT, _PREBUILT[:-1] + "1", "image", **_MADE
         ),
         "image.pullSecret": _existing("image.pullSecret", MISSING, "login"),
         "image.builder.name": _existing(
@@ -147,6 +178,13 @@ def _plain() -> dict[str, Pair]:
         "access.className": _existing("access.className", MISSING, "nginx"),
         "access.gateway.name": _existing("access.gateway.name", "public", "other", **_HTTP),
         "access.gateway.namespace": _existing("access.gateway.namespace", "a", "b", **_HTTP),
+        "access.gateway.sectionName": _existing(
+            "access.gateway.sectionName", MISSING, "https", **_HTTP
+        ),
+        "access.challenge": _existing("access.challenge", "http01", "dns01", **_ISSUED),
+        "access.trustedProxies": _existing(
+            "access.trustedProxies", ["10.1.0.0/16"], ["10.2.0.0/16"]
+        ),
         "access.tlsSecretName": _existing(
             "access.tlsSecretName",
             "one",
@@ -157,7 +195,7 @@ def _plain() -> dict[str, Pair]:
             "access.clusterIssuer",
             "one",
             "two",
-            access={"domain": "fleet.example.com", "tls": "certManager", "clusterIssuer": "x"},
+            **_ISSUED,
         ),
         "access.controller.namespace": _existing(
             "access.controller", {"namespace": "a"}, {"namespace": "b"}
@@ -167,20 +205,6 @@ def _plain() -> dict[str, Pair]:
             {"app": "a"},
             {"app": "b"},
             access__controller={"namespace": "a"},
-        ),
-        **{
-            f"model.{key}": _existing(f"model.{key}", before, after, **_MODEL)
-            for key, before, after in (
-                ("provider", "openai", "other"),
-                ("baseUrl", "https://a.x.com/v1", "https://b.x.com/v1"),
-                ("name", "gpt-5", "gpt-6"),
-                ("smallName", MISSING, "gpt-5-mini"),
-                ("contextTokens", 100_000, 200_001),
-                ("outputTokens", 8000, 9000),
-            )
-        },
-        "model.apiKey": _existing(
-            "model.apiKey", "oneKey", "twoKey", "secrets", secrets=("oneKey", "twoKey"), **_MODEL
         ),
         **{
             f"profiles{{}}.{key}": _existing(f"profiles.standard.{key}", before, after)
@@ -208,6 +232,15 @@ def _plain() -> dict[str, Pair]:
             "scenes/coding",
             "scenes/research",
             users=[{"id": "alice", "scenes": ["coding"]}],
+        ),
+        "scenes{}.title": _existing("scenes.coding.title", "One", "Two", **_CODING),
+        "scenes{}.description": _existing("scenes.coding.description", "One", "Two", **_CODING),
+        "scenes{}.version": _existing(
+            "scenes.papers",
+            {"nasPath": "a", "version": 1},
+            {"nasPath": "a", "version": 2},
+            **_NAS,
+            users=[{"id": "alice", "scenes": ["papers"]}],
         ),
         "scenes{}.nasPath": _existing(
             "scenes.papers.nasPath",
@@ -245,6 +278,30 @@ def _plain() -> dict[str, Pair]:
             [{"cidr": "10.1.2.3/32", "port": 80}],
             [{"cidr": "10.1.2.3/32", "port": 81}],
         ),
+        "network.allow[].namespace": _existing(
+            "network.allow",
+            [{"namespace": "ai", "port": 80}],
+            [{"namespace": "git", "port": 80}],
+        ),
+        "network.allow[].podLabels": _existing(
+            "network.allow",
+            [{"namespace": "ai", "podLabels": {"app": "a"}, "port": 80}],
+            [{"namespace": "ai", "podLabels": {"app": "b"}, "port": 80}],
+        ),
+        "network.internet": _existing("network.internet", True, False),
+        **{
+            f"network.proxy.{key}": _existing(
+                f"network.proxy.{key}",
+                before,
+                after,
+                network__proxy={"http": "http://proxy.example.com:3128"},
+            )
+            for key, before, after in (
+                ("http", "http://a.example.com:3128", "http://b.example.com:3128"),
+                ("https", MISSING, "http://b.example.com:3129"),
+                ("no", MISSING, [".example.com"]),
+            )
+        },
         "network.deny": _existing("network.deny", [], ["47.0.0.0/16"]),
         "network.dns.namespace": _existing("network.dns", {"namespace": "a"}, {"namespace": "b"}),
         "network.dns.podLabels": _existing(
@@ -262,10 +319,235 @@ def _plain() -> dict[str, Pair]:
         "users[].pool": _existing("users[0].pool", "default", "lab", pools__lab={}),
         "users[].state": _existing("users[0].state", "active", "suspended"),
         "users[].passwordVersion": _existing("users[0].passwordVersion", 1, 2),
-        "users[].apiKey": _existing(
-            "users[0].apiKey", MISSING, "aliceApiKey", "secrets", secrets=("aliceApiKey",)
+        "users[].login": _existing("users[0].login", MISSING, "alice@example.com"),
+        "users[].admin": _existing("users[0].admin", False, True),
+        "users[].apiKeys": _existing(
+            "users[0].apiKeys.openai", "aliceApiKey", "gitToken", "secrets", **_MODEL
         ),
         "purge": _existing("purge", [], ["carol"], "plan"),
+    }
+
+
+def _door() -> dict[str, Pair]:
+    """Return the pairs of who may come in, when workspaces sleep, what the door runs on."""
+    tokens = "agentControl.tokens"
+    return {
+        # No two valid files differ in the mode alone: the other's keys count for nothing then.
+        "access.signIn.mode": Pair(
+            base="existing",
+            place="access.signIn.mode",
+            before="oidc",
+            after="password",
+            shows="refused",
+            with_more=_OIDC,
+            says="access.signIn.oidc",
+        ),
+        **{
+            f"access.signIn.oidc.{key}": _existing(
+                f"access.signIn.oidc.{key}", before, after, shows, **_OIDC
+            )
+            for key, before, after, shows in (
+                ("issuer", "https://a.example.com", "https://b.example.com", "objects"),
+                ("clientId", "one", "two", "objects"),
+                ("clientSecret", "gitToken", "jiraToken", "secrets"),
+                ("scopes", ["openid"], ["openid", "email"], "objects"),
+                ("claim", "preferred_username", "email", "objects"),
+            )
+        },
+        **{
+            f"access.signIn.header.{key}": _existing(
+                f"access.signIn.header.{key}", before, after, **_HEADER
+            )
+            for key, before, after in (
+                ("name", "X-Forwarded-User", "X-Remote-User"),
+                ("peers", ["10.0.0.0/24"], ["10.0.1.0/24"]),
+            )
+        },
+        **{
+            f"access.signIn.sessions.{key}": _existing(
+                f"access.signIn.sessions.{key}", before, after
+            )
+            for key, before, after in (
+                ("idle", "12h", "11h"),
+                ("absolute", "7d", "6d"),
+                ("version", 1, 2),
+            )
+        },
+        **{
+            f"door.{key}": _existing(f"door.{key}", before, after)
+            for key, before, after in (
+                ("replicas", 1, 2),
+                ("cpu.request", "50m", "60m"),
+                ("cpu.limit", 1, 2),
+                ("memory.request", "96Mi", "97Mi"),
+                ("memory.limit", "384Mi", "385Mi"),
+                ("notice", MISSING, "Maintenance on Friday"),
+            )
+        },
+        "door.reference": _existing(
+            "door.reference", _PREBUILT, _PREBUILT[:-1] + "1", "image", **_MADE
+        ),
+        f"{tokens}[].name": _existing(
+            tokens,
+            [{"name": "one", "secret": "controlToken"}],
+            [{"name": "two", "secret": "controlToken"}],
+            "secrets",
+        ),
+        f"{tokens}[].secret": _existing(
+            tokens,
+            [{"name": "one", "secret": "controlToken"}],
+            [{"name": "one", "secret": "jiraToken"}],
+            "secrets",
+        ),
+        **_idle("idle", "idle"),
+        **_idle("profiles{}.idle", "profiles.standard.idle"),
+        **_idle("users[].idle", "users[0].idle"),
+    }
+
+
+def _idle(path: str, place: str) -> dict[str, Pair]:
+    """Return the pairs of when runtimes sleep, in one of the places where that can stand."""
+    changed = (("zone", "Europe/Paris"), ("days", ["tue"]), ("start", "09:00"), ("end", "18:00"))
+    return {
+        f"{path}.suspendAfter": _existing(f"{place}.suspendAfter", "8h", "9h"),
+        **{
+            f"{path}.hours.{key}": _existing(f"{place}.hours", _HOURS, {**_HOURS, key: after})
+            for key, after in changed
+        },
+    }
+
+
+def _providers() -> dict[str, Pair]:
+    """Return the pairs of who answers prompts, and of who may ask whom."""
+    provider = (
+        ("kind", "openai-compatible", "openai", "objects"),
+        ("name", MISSING, "Company", "objects"),
+        ("baseUrl", "https://a.example.com/v1", "https://b.example.com/v1", "objects"),
+        ("apiKey", "modelApiKey", "gitToken", "secrets"),
+        ("options", MISSING, {"timeout": 600_000}, "objects"),
+        ("headers", MISSING, {"X-Team": "fleet"}, "objects"),
+        ("models{}.name", MISSING, "GPT 5", "objects"),
+        ("models{}.contextTokens", 100_000, 200_001, "objects"),
+        ("models{}.outputTokens", 8000, 9000, "objects"),
+        ("models{}.input", ["text"], ["text", "image"], "objects"),
+        ("models{}.reasoning", False, True, "objects"),
+    )
+    choice = (
+        ("default", "openai/gpt-5", "openai/gpt-6"),
+        ("small", MISSING, "openai/gpt-6"),
+        ("allowed", ["openai"], ["openai/gpt-5"]),
+    )
+    return {
+        **{
+            f"providers{{}}.{key}": _existing(
+                f"providers.openai.{key.replace('{}', '.gpt-5')}", before, after, shows, **_MODEL
+            )
+            for key, before, after, shows in provider
+        },
+        **{
+            f"{path}.{key}": _existing(f"{place}.{key}", before, after, **_MODEL)
+            for path, place, keys in (
+                ("models", "models", choice[:2]),
+                ("profiles{}.models", "profiles.standard.models", choice),
+                ("users[].models", "users[0].models", choice),
+            )
+            for key, before, after in keys
+        },
+    }
+
+
+def _workspaces() -> dict[str, Pair]:
+    """Return the pairs of what workspaces get beside their size and their scenes."""
+    profile = (
+        ("nodeSelector", MISSING, {"size": "large"}),
+        ("runtimeClassName", MISSING, "gvisor"),
+        ("priorityClassName", MISSING, "high"),
+        ("resources", {"nvidia.com/gpu": 1}, {"nvidia.com/gpu": 2}),
+        ("hostUsers", MISSING, False),
+    )
+    taint = {"key": "a", "value": "b", "effect": "NoSchedule"}
+    spread = {"key": "topology.kubernetes.io/zone", "maxSkew": 1, "required": False}
+    inside = (
+        ("tolerations", taint, (("key", "c"), ("value", "c"), ("effect", "NoExecute"))),
+        (
+            "topologySpread",
+            spread,
+            (("key", "kubernetes.io/hostname"), ("maxSkew", 2), ("required", True)),
+        ),
+    )
+    found = {
+        "managedConfig": _existing(
+            "managedConfig", {"instructions": ["/mnt/a.md"]}, {"instructions": ["/mnt/b.md"]}
+        ),
+        "git.knownHosts": _existing("git.knownHosts", [], [_KNOWN_HOST]),
+        "users[].git.name": _existing("users[0].git.name", MISSING, "Alice"),
+        "users[].git.email": _existing("users[0].git.email", MISSING, "alice@example.com"),
+        **_forge("git.hosts", "git.hosts"),
+        **_forge("users[].git.hosts", "users[0].git.hosts"),
+        **{
+            f"profiles{{}}.{key}": _existing(f"profiles.standard.{key}", before, after)
+            for key, before, after in profile
+        },
+        **{
+            f"profiles{{}}.{part}[].{key}": _existing(
+                f"profiles.standard.{part}", [values], [{**values, key: after}]
+            )
+            for part, values, changed in inside
+            for key, after in changed
+        },
+        **_mounts("scenes{}.mounts", "scenes.coding.mounts", **_CODING),
+    }
+    for path, place in (
+        ("", ""),
+        ("profiles{}.", "profiles.standard."),
+        ("users[].", "users[0]."),
+    ):
+        found[f"{path}env"] = _existing(f"{place}env", {"SIZE": "one"}, {"SIZE": "two"})
+        found[f"{path}secretEnv"] = _existing(
+            f"{place}secretEnv", {"JIRA": "jiraToken"}, {"JIRA": "gitToken"}, "secrets"
+        )
+        found |= _mounts(f"{path}mounts", f"{place}mounts")
+    return found
+
+
+def _forge(path: str, place: str) -> dict[str, Pair]:
+    """Return the pairs of what opens a forge."""
+    before = {"token": "gitToken", "username": "one", "sshKey": "gitKey"}
+    changed = (
+        ("token", "jiraToken", "secrets"),
+        ("username", "two", "objects"),
+        ("sshKey", "jiraToken", "secrets"),
+    )
+    return {
+        f"{path}{{}}.{key}": _existing(f"{place}.forge", before, {**before, key: after}, shows)
+        for key, after, shows in changed
+    }
+
+
+def _mounts(path: str, place: str, **more: Any) -> dict[str, Pair]:
+    """Return the pairs of mounts, in one of the places where they can stand."""
+    nfs = {"server": "a.example.com", "path": "/a"}
+    csi = {"driver": "a.example.com", "attributes": {"a": "a"}}
+    pairs: tuple[tuple[str, Values, Values], ...] = (
+        ("path", {"path": "/mnt/a", "claim": "a"}, {"path": "/mnt/b"}),
+        ("claim", {"claim": "a"}, {"claim": "b"}),
+        ("configMap", {"configMap": "a"}, {"configMap": "b"}),
+        ("secret", {"secret": "a"}, {"secret": "b"}),
+        ("nfs.server", {"nfs": nfs}, {"nfs": {**nfs, "server": "b.example.com"}}),
+        ("nfs.path", {"nfs": nfs}, {"nfs": {**nfs, "path": "/b"}}),
+        ("csi.driver", {"csi": csi}, {"csi": {**csi, "driver": "b.example.com"}}),
+        ("csi.attributes", {"csi": csi}, {"csi": {**csi, "attributes": {"a": "b"}}}),
+        ("subPath", {"claim": "a"}, {"subPath": "part"}),
+        ("readOnly", {"claim": "a"}, {"readOnly": False}),
+    )
+    return {
+        f"{path}[].{key}": _existing(
+            place,
+            [{"path": "/mnt/a", **before}],
+            [{"path": "/mnt/a", **before, **after}],
+            **more,
+        )
+        for key, before, after in pairs
     }
 
 
@@ -585,6 +867,9 @@ def _managed() -> dict[str, Pair]:
 
 PAIRS: Mapping[str, Pair] = {
     **_plain(),
+    **_door(),
+    **_providers(),
+    **_workspaces(),
     **_made("vm"),
     **_made("ack"),
     **_machine(),

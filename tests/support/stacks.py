@@ -199,6 +199,7 @@ FULL: Values = {
         },
         {"id": "bob", "scenes": ["coding"], "state": "suspended"},
     ],
+    "stacks": {"per": "environment"},
     "purge": ["carol"],
 }
 SECRETS = frozenset({"modelApiKey", "aliceApiKey", "jiraToken", "gitToken", "gitKey"})

@@ -29,7 +29,7 @@ class ModelPod:
     def config(self) -> dict[str, Any]:
         """The keys of a stack file that uses this server."""
         base = f"http://model.{self.namespace}.svc.cluster.local:{PORT}/v1"
-        provider = {
+        provider: dict[str, Any] = {
             "kind": "openai-compatible",
             "baseUrl": base,
             "apiKey": "modelApiKey",
