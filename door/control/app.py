@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from door.control import entering, signin
+from door.control import entering, header, oidc, signin
 from door.control.asking import Asked, read_asked
 from door.control.context import Context, Pages, Refusal, Serving, Visitor
 from door.control.credentials import USER_HEADER, Credentials
@@ -68,20 +68,28 @@ def make_context(
 def create_app(
     context: Context,
     *,
+    sign_in: Sequence[BaseRoute] | None = None,
     front: Sequence[BaseRoute] = (),
     workspace: Sequence[BaseRoute] = (),
     carried: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Return the service.
 
-    `front` are routes of `<domain>`; `workspace` those below `/.door/` on users' hosts; `carried`
-    those of users' hosts that `Serving.on_workspaces` names, asked after a decision.
+    `sign_in` are those of the mode's sign-in, unless others are given; `front` are routes of
+    `<domain>`; `workspace` those below `/.door/` on users' hosts; `carried`
+    those of users' hosts that `Serving.on_workspaces` names, asked after a decision. Raises
+    ValueError where the settings of the mode of sign-in are not all there.
     """
-    modes = {SignInMode.PASSWORD: signin.routes}
-    mode = modes.get(context.settings.sign_in)
-    sign_in = mode(context) if mode is not None else []
+    modes = {
+        SignInMode.PASSWORD: signin.routes,
+        SignInMode.OIDC: oidc.routes,
+        SignInMode.HEADER: header.routes,
+    }
+    if sign_in is None:
+        sign_in = modes[context.settings.sign_in](context)
     return Door(
         context,
+        # First the mode's own, which may leave in another way too.
         front=Router([*sign_in, *entering.front_routes(context), *front]),
         workspace=Router([*entering.workspace_routes(context), *workspace]),
         carried=Router(list(carried)),

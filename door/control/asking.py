@@ -33,6 +33,8 @@ class Asked:
     headers: Headers
     address: str
     """Who sent it: the nearest address that is no trusted proxy's."""
+    hops: tuple[str, ...] = ()
+    """Every address it is known to have come through: who connected, and on to `address`."""
 
     @property
     def path(self) -> str:
@@ -89,17 +91,27 @@ def read_asked(scope: Scope, trusted: Iterable[str]) -> Asked:
     query = scope["query_string"].decode("latin-1")
     path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
     client = scope.get("client")
+    hops = _hops(
+        headers.get("x-door-peer", client[0] if client else ""),
+        ",".join(headers.getlist("x-forwarded-for")),
+        trusted,
+    )
     return Asked(
         host=_host(headers),
         method=headers.get("x-door-method", scope["method"]),
         uri=headers.get("x-door-uri", path + ("?" + query if query else "")),
         headers=headers,
-        address=_address(
-            headers.get("x-door-peer", client[0] if client else ""),
-            ",".join(headers.getlist("x-forwarded-for")),
-            trusted,
-        ),
+        address=hops[-1],
+        hops=hops,
     )
+
+
+def within_any(text: str, ranges: Iterable[str]) -> bool:
+    """Return whether a text is an address of one of the ranges."""
+    if not _is_address(text):
+        return False
+    address = ipaddress.ip_address(text)
+    return any(address in ipaddress.ip_network(one, strict=False) for one in ranges)
 
 
 def local_path(text: str | None) -> str:
@@ -115,19 +127,16 @@ def _host(headers: Headers) -> str:
     return re.sub(r":\d*$", "", host).lower().removesuffix(".")
 
 
-def _address(peer: str, forwarded: str, trusted: Iterable[str]) -> str:
-    """Return the last hop that is no trusted proxy's; a list of hops grows to the right."""
-    networks = [ipaddress.ip_network(text, strict=False) for text in trusted]
-    nearest = peer
-    for hop in [*reversed([part.strip() for part in forwarded.split(",")]), ""]:
-        if not any(_within(nearest, network) for network in networks) or not _is_address(hop):
+def _hops(peer: str, forwarded: str, trusted: Iterable[str]) -> tuple[str, ...]:
+    """Return the hops that are known; what a proxy says counts as far as it is trusted."""
+    ranges = tuple(trusted)
+    hops = [peer]
+    # A list of hops grows to the right.
+    for hop in reversed([part.strip() for part in forwarded.split(",")]):
+        if not _is_address(hop) or not within_any(hops[-1], ranges):
             break
-        nearest = hop
-    return nearest
-
-
-def _within(text: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    return _is_address(text) and ipaddress.ip_address(text) in network
+        hops.append(hop)
+    return tuple(hops)
 
 
 def _is_address(text: str) -> bool:

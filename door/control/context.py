@@ -68,6 +68,12 @@ class Refusal(StrEnum):
     TOO_LARGE = "too-large"
     NO_COOKIES = "no-cookies"
     """The browser keeps no cookie, so nobody can sign in."""
+    NOT_NAMED = "not-named"
+    """The company's proxy in front says nothing of who it is."""
+    NOT_PROVEN = "not-proven"
+    """What came back from the provider proves nothing."""
+    NO_PROVIDER = "no-provider"
+    """The provider does not answer."""
 
 
 STATUS: Mapping[Refusal, int] = {
@@ -82,6 +88,9 @@ STATUS: Mapping[Refusal, int] = {
     Refusal.UNREACHABLE: 502,
     Refusal.TOO_LARGE: 413,
     Refusal.NO_COOKIES: 400,
+    Refusal.NOT_NAMED: 403,
+    Refusal.NOT_PROVEN: 400,
+    Refusal.NO_PROVIDER: 503,
 }
 
 
@@ -103,8 +112,16 @@ class SignInForm:
 class Pages(Protocol):
     """Pages for people. Each returns a whole response, its status included."""
 
-    def sign_in(self, request: Request, form: SignInForm) -> Response:
-        """Return the sign-in page of the front (`<domain>/.door/sign-in`)."""
+    def sign_in(self, request: Request, form: SignInForm, provider: str | None = None) -> Response:
+        """Return the sign-in page of the front; with a provider's path it asks no password."""
+        ...
+
+    def nobody(self, request: Request, login: str, again: str | None = None) -> Response:
+        """Return the page of somebody who is not in the roster; `again` signs in as another."""
+        ...
+
+    def signed_out(self, request: Request, onward: str | None = None) -> Response:
+        """Return the page after signing out; it goes on by itself to `onward`."""
         ...
 
     def waking(self, request: Request, runtime: Runtime) -> Response:

@@ -12,10 +12,10 @@ DECISIONS = Counter(
     "Requests to workspaces by what became of them: passed, or why refused",
     ["outcome"],
 )
-SIGN_INS = Counter("door_sign_ins_total", "Sign-ins on the sign-in page that went well")
+SIGN_INS = Counter("door_sign_ins_total", "Sign-ins that went well, in whatever mode")
 FAILED_SIGN_INS = Counter(
     "door_failed_sign_ins_total",
-    "Wrong passwords and tokens, by way (form, basic, bearer); slowed ones were not looked at",
+    "What proved nothing, by way (form, basic, bearer, oidc, header); slowed: not looked at",
     ["way", "slowed"],
 )
 STREAMS = Gauge("door_open_streams", "Open event streams and terminals", ["kind"])

@@ -16,6 +16,7 @@ from door.control.counters import DECISIONS
 from door.control.credentials import Denied
 from door.control.crosssite import from_own_page
 from door.control.grants import upstream_of
+from door.control.header import others_word
 from door.control.use import counts_as_use
 from door.control.world import NotWakingError, Phase, Runtime, Wanted
 
@@ -59,7 +60,7 @@ async def who_asks(context: Context, asked: Asked) -> Visitor | Refused | None:
     if not from_own_page(asked, context.settings.origin(asked.host)):
         return Refused(refusal=Refusal.CROSS_SITE)
     runtime = context.world.by_id(session.user)
-    if runtime is None:
+    if runtime is None or others_word(context.settings, asked, runtime):
         return None
     return Visitor(runtime=runtime, proof=Proof.SESSION, session=session)
 

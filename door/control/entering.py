@@ -118,8 +118,11 @@ def _redeem(context: Context, request: Request) -> Response:
     return context.pages.refused(request, Refusal.SIGNED_OUT, None)
 
 
-async def _sign_out(context: Context, request: Request) -> Response:
-    """End the session on all hosts; the browser forgets it whatever the cluster says."""
+async def leave(context: Context, request: Request) -> str:
+    """End the session on all hosts; return the `Set-Cookie` by which the browser forgets it.
+
+    The browser forgets it whatever the cluster says.
+    """
     visitor = context.visitor(request)
     if visitor is not None and visitor.session is not None:
         try:
@@ -127,7 +130,11 @@ async def _sign_out(context: Context, request: Request) -> Response:
         except Exception:
             # This replica knows that it is over; the others learn it from the cluster only.
             _log.exception("a sign-out could not be written to the cluster")
+    return context.sessions.set_cookie(context.sessions.cookie_name(), "", 0)
+
+
+async def _sign_out(context: Context, request: Request) -> Response:
+    forgotten = await leave(context, request)
     response = RedirectResponse(f"{SIGN_IN}?out=1", SEE_OTHER, _NO_STORE)
-    sessions = context.sessions
-    response.headers.append("Set-Cookie", sessions.set_cookie(sessions.cookie_name(), "", 0))
+    response.headers.append("Set-Cookie", forgotten)
     return response

@@ -36,6 +36,9 @@ _MESSAGES = {
     Refusal.UNREACHABLE: "The workspace does not answer.",
     Refusal.TOO_LARGE: "The request is too large: at most 100 MB reach a workspace.",
     Refusal.NO_COOKIES: "The browser keeps no cookie.",
+    Refusal.NOT_NAMED: "The proxy in front does not say who is asking.",
+    Refusal.NOT_PROVEN: "The provider's answer does not prove who is asking.",
+    Refusal.NO_PROVIDER: "The provider does not answer. Who is signed in stays so.",
 }
 _RETRY = {Refusal.WAKING: 5, Refusal.FAILING: 30, Refusal.UNREACHABLE: 5}
 # Only these tell of a runtime, and only its owner gets as far.

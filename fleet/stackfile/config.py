@@ -125,7 +125,7 @@ class Access(Model):
     """Who may come in."""
     trusted_proxies: Annotated[tuple[Cidr, ...], Field(max_length=50)] = ()
     """Address ranges whose X-Forwarded-For and X-Forwarded-Proto are believed; unset believes
-    private ones, where ingress controllers live."""
+    private ones, where ingress controllers live; signIn.mode header needs them named."""
 
 
 class CpuSize(Model):

@@ -22,6 +22,11 @@ def door_problems(config: StackConfig) -> Iterator[Problem]:
     """Yield the broken rules of the door."""
     access = config.access
     yield from _sign_in(access.sign_in)
+    if access.sign_in.mode is SignInMode.HEADER and not access.trusted_proxies:
+        # Unnamed, every private address is trusted: a pod could say that the proxy sent it.
+        rule = "with mode: header, who is trusted as a proxy can say who somebody is"
+        change = "name the ingress controller's own range, e.g. 10.42.0.0/24"
+        yield Problem("access.trustedProxies", "missing", rule, change)
     yield from _ranges("access.trustedProxies", access.trusted_proxies)
     yield from _logins(config)
     yield from _tokens(config)

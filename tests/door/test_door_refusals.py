@@ -29,6 +29,9 @@ REFUSALS = [
     (Refusal.UNREACHABLE, 502, "Not reachable at the moment"),
     (Refusal.TOO_LARGE, 413, "At most 100 MB can be sent at once."),
     (Refusal.NO_COOKIES, 400, "Your browser keeps no cookies"),
+    (Refusal.NOT_NAMED, 403, "Nothing says who you are"),
+    (Refusal.NOT_PROVEN, 400, "Signing in did not work"),
+    (Refusal.NO_PROVIDER, 503, "Your organisation&#39;s sign-in does not answer"),
 ]
 
 

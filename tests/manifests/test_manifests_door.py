@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from door.control import names as door_names
+from door.control.app import create_app, make_context
+from door.control.pages.refusals import DoorPages
 from door.control.settings import Settings
 from fleet import names
+from fleet.plan.door import SEED_SECRET
 from tests.support.deployed import VARIANTS, Deployed, deploy
+from tests.support.door_world import SEED, FakeWorld
 from tests.support.stacks import with_value
 
 NAMES = sorted(name for name in vars(door_names) if name.isupper() and name != "RUNTIME_PORT")
@@ -231,3 +236,16 @@ def test_none_of_it_is_in_the_pod(shared_folder: Path) -> None:
         "opencode-fleet/secrets-fingerprint",
         "opencode-fleet/scene-version-papers",
     }
+
+
+@pytest.mark.parametrize("variant", ["plain", "oidc", "header"])
+def test_every_mode_of_sign_in_starts_with_what_the_fleet_writes(
+    variant: str, shared_folder: Path
+) -> None:
+    plan = deploy(VARIANTS[variant], shared_folder).plan.door
+    settings = Settings.model_validate_json(plan.settings)
+    assert settings.sign_in == plan.access.sign_in.mode
+    secrets = {SEED_SECRET: SEED} | {name: "a secret" for name, _ in plan.secrets}
+    context = make_context(settings, secrets, FakeWorld(), DoorPages(settings))
+    client = TestClient(create_app(context), base_url=settings.front)
+    assert client.get("/.door/sign-in").status_code == (403 if variant == "header" else 200)

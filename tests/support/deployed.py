@@ -89,7 +89,8 @@ def _variants() -> dict[str, Values]:
     }
     found["oidc"] = with_value(plain, "access.signIn", {"mode": "oidc", "oidc": OIDC})
     header = {"mode": "header", "header": {"peers": ["10.0.0.0/24"]}}
-    found["header"] = with_value(plain, "access.signIn", header)
+    named = with_value(plain, "access.signIn", header)
+    found["header"] = with_value(named, "access.trustedProxies", ["10.42.0.0/16"])
     tokens = [{"name": "main", "secret": "controlToken"}]
     found["agent-control"] = with_value(plain, "agentControl.tokens", tokens)
     found["two doors"] = with_value(plain, "door.replicas", 2)

@@ -268,7 +268,9 @@ class RunningDoor:
 
 @contextmanager
 def running_door(folder: Path, **plan: Any) -> Generator[RunningDoor]:
-    """Run a door with alice and bob until the block ends; `plan` is that of `door_process`."""
+    """Run a door with alice and bob until the block ends; `plan` is that of `door_process`, beside
+    `settings` and more secret `files`.
+    """
     number = next(_numbers)
     network = f"127.{os.getpid() % 250 + 2}.{number % 250}"
     passwords = Keys(SEED, "test").password
@@ -305,6 +307,8 @@ def _write(door: RunningDoor, plan: dict[str, Any]) -> None:
     secrets.mkdir()
     (secrets / "seed").write_text(SEED + "\n", encoding="utf-8")
     (secrets / "service-token-portal").write_text(SERVICE_TOKEN, encoding="utf-8")
+    for name, text in plan.pop("files", {}).items():
+        (secrets / name).write_text(text, encoding="utf-8")
     door.write_people()
     door.forget_asked()
     written = {

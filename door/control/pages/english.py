@@ -133,6 +133,13 @@ WORDS: dict[str, str] = {
     "slowed.lead": "There were too many attempts. Wait a little, then try again.",
     "no-cookies.title": "Your browser keeps no cookies",
     "no-cookies.lead": "Without one nobody can sign in. Allow cookies for this site and try again.",
+    "not-named.title": "Nothing says who you are",
+    "not-named.lead": "Your organisation's sign-in stands in front of this page. Use the address "
+    "you were given, or sign in there first.",
+    "not-proven.title": "Signing in did not work",
+    "not-proven.lead": "It took too long, was opened twice, or was refused. Please try again.",
+    "no-provider.title": "Your organisation's sign-in does not answer",
+    "no-provider.lead": "Whoever is signed in can go on working. Try again in a moment.",
     "nobody.title": "You have no workspace here yet",
     "nobody.lead": "You are signed in as {login}, and nobody of that name has a workspace.",
     "nobody.ask": "Ask whoever runs this service to add you, and name them {login}.",

@@ -35,8 +35,18 @@ _WORDS = {
     Refusal.UNREACHABLE: "unavailable",
     Refusal.TOO_LARGE: "too-large",
     Refusal.NO_COOKIES: "no-cookies",
+    Refusal.NOT_NAMED: "not-named",
+    Refusal.NOT_PROVEN: "not-proven",
+    Refusal.NO_PROVIDER: "no-provider",
 }
-_SIGN_IN_AGAIN = {Refusal.SIGNED_OUT, Refusal.WRONG_CREDENTIAL, Refusal.NO_COOKIES}
+_SIGN_IN_AGAIN = {
+    Refusal.SIGNED_OUT,
+    Refusal.WRONG_CREDENTIAL,
+    Refusal.NO_COOKIES,
+    Refusal.NOT_NAMED,
+    Refusal.NOT_PROVEN,
+    Refusal.NO_PROVIDER,
+}
 _TRY_AGAIN = {Refusal.UNREACHABLE, Refusal.SLOWED}
 
 
@@ -144,17 +154,30 @@ class DoorPages:
         )
         return self.message(request, message)
 
-    def nobody(self, request: Request, login: str) -> Response:
-        """Return the page for somebody whom the provider knows and the roster does not."""
-        values = {"login": one_line(login, 128)}
-        message = Message(words="nobody", status=403, values=values, more="nobody.ask")
+    def nobody(self, request: Request, login: str, again: str | None = None) -> Response:
+        """Return the page for somebody whom the provider knows and the roster does not.
+
+        `again` is where one signs in as somebody else.
+        """
+        message = Message(
+            words="nobody",
+            status=403,
+            values={"login": one_line(login, 128)},
+            more="nobody.ask",
+            link=again,
+            link_text="back" if again is None else "signed-out.again",
+        )
         return self.message(request, message)
 
-    def signed_out(self, request: Request) -> Response:
-        """Return the page after signing out."""
+    def signed_out(self, request: Request, onward: str | None = None) -> Response:
+        """Return the page after signing out; it goes on by itself to `onward`."""
         link = self._settings.front + SIGN_IN
         message = Message(words="signed-out", status=200, link=link, link_text="signed-out.again")
-        return self.message(request, message)
+        response = self.message(request, message)
+        if onward is not None:
+            # Not a redirect: browsers hold those after a form to this host (`form-action`).
+            response.headers["Refresh"] = f"0; url={onward}"
+        return response
 
     def message(
         self, request: Request, message: Message, viewer: Runtime | None = None
