@@ -16,6 +16,7 @@ from fleet.cli import backup as cli_backup
 from fleet.cli import build as cli_build
 from fleet.cli import cloud as cli_cloud
 from fleet.cli import engine as cli_engine
+from fleet.cli import invite as cli_invite
 from fleet.cli import move as cli_move
 from fleet.cli import people as cli_people
 from fleet.cli import runtimes as cli_runtimes
@@ -53,6 +54,7 @@ cli_build.register(app)
 cli_cloud.register(app)
 cli_engine.register(app)
 cli_people.register(app)
+cli_invite.register(app)
 
 TakeOver = Annotated[bool, typer.Option(help="Although Pulumi or GitOps deployed it.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for runtimes.", min=1)]

@@ -172,7 +172,12 @@ def password(user: User, stack: Stack = "dev") -> None:
         found, environment = _one(stack, user)
         if SEED_KEY not in environment.secret_keys:
             raise InputError([missing_seed()])
-        say(user_password(found, _seed(stack)))
+        say(password_of(stack, found))
+
+
+def password_of(stack: str, user: UserPlan) -> str:
+    """Return a user's password, derived from the stack file's seed; it needs no cluster."""
+    return user_password(user, _seed(stack))
 
 
 def _seed(stack: str) -> str:
