@@ -89,7 +89,7 @@ def mended(environment: Environment, state: Path) -> Any:
 
 
 def namespaces(environment: Environment) -> set[str]:
-    return {f"Namespace {environment.namespace}"}
+    return {f"Namespace {environment.namespace}", f"Namespace opencode-{environment.name}"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
