@@ -1,5 +1,7 @@
 # Every target sets up what it needs. ENV names the environment: Pulumi.<ENV>.yaml.
 ENV ?= dev
+# Files of the end-to-end suite, for a part of it.
+E2E ?= tests/e2e
 SHELL := /bin/bash
 export PATH := $(HOME)/.local/bin:$(PATH)
 RUN := uv run --no-sync
@@ -60,12 +62,12 @@ smoke: ## A few end-to-end tests against the deployed ENV
 	@tools/setup.sh chromium
 	@FLEET_STACK=$(ENV) $(RUN) pytest -q -m "e2e and smoke" tests/e2e
 
-e2e: ## The whole end-to-end suite (bundled cluster, or FLEET_E2E_CONTEXT)
+e2e: ## The whole end-to-end suite (bundled cluster, or FLEET_E2E_CONTEXT), or E2E='files'
 	@tools/setup.sh chromium
-	@$(RUN) pytest -q -m e2e tests/e2e
+	@$(RUN) pytest -q -m e2e $(E2E)
 
 e2e-failed: ## Those end-to-end tests again that failed in the last run
-	@$(RUN) pytest -q -m e2e --last-failed --last-failed-no-failures none tests/e2e
+	@$(RUN) pytest -q -m e2e --last-failed --last-failed-no-failures none $(E2E)
 
 image-test: setup ## Tests of the runtime image (needs a Docker daemon)
 	@$(RUN) pytest -q -m image tests/image
