@@ -125,7 +125,8 @@ _OIDC: dict[str, Any] = {
     }
 }
 _HEADER: dict[str, Any] = {
-    "access.signIn": {"mode": "header", "header": {"peers": ["10.0.0.0/24"]}}
+    "access.signIn": {"mode": "header", "header": {"peers": ["10.0.0.0/24"]}},
+    "access.trustedProxies": ["10.42.0.0/24"],
 }
 _ISSUED: dict[str, Any] = {
     "access": {"domain": "fleet.example.com", "tls": "certManager", "clusterIssuer": "x"}
