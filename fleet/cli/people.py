@@ -31,7 +31,7 @@ from fleet.stackfile.roster_edit import (
 )
 
 user_app = typer.Typer(help="The roster in the stack file.", no_args_is_help=True)
-_COLUMNS = ("id", "displayName", "scenes", "profile", "pool", "state", "apiKey")
+_COLUMNS = ("id", "displayName", "login", "scenes", "profile", "pool", "state")
 # A table of people beyond this is something else.
 _MOST_ROWS = 5000
 

@@ -25,6 +25,7 @@ from fleet.cluster.backup_pods import (
     work,
 )
 from fleet.cluster.client import Cluster, Live
+from fleet.cluster.held import SUSPENDED, set_runtime
 from fleet.cluster.pods import part
 from fleet.cluster.report import Report
 from fleet.cluster.runtimes import user_pods
@@ -32,11 +33,9 @@ from fleet.cluster.untrusted import one_line
 from fleet.errors import ClusterError, InputError, Problem, RefusedError
 from fleet.manifests.backup_pods import CONTAINER, EXPORT_COMMAND, RESULTS
 from fleet.manifests.runtime import runtime_state
-from fleet.names import LABEL_USER, STATE, slug
+from fleet.names import LABEL_USER, slug
 from fleet.plan.environment import Plan, PoolPlan, UserPlan
-from fleet.stackfile.config import UserState
 
-SUSPENDED = UserState.SUSPENDED.value
 _PAUSE = 1.0
 _CONFLICT = 409
 _WARNINGS = 8
@@ -270,17 +269,11 @@ def stopped(cluster: Cluster, user: UserPlan, report: Report) -> Generator[Held]
     # Not the state that the cluster tells: it may be what a run that was killed left.
     held = Held(replicas=live["spec"].get("replicas", 1), state=runtime_state(user))
     try:
-        _set(cluster, user, 0, SUSPENDED)
+        set_runtime(cluster, user, 0, SUSPENDED)
         _wait_stopped(cluster, user, report)
         yield held
     finally:
-        _set(cluster, user, held.replicas, held.state)
-
-
-def _set(cluster: Cluster, user: UserPlan, replicas: int, state: str) -> None:
-    """Set a runtime's pods and state in one step: the door wakes none that it takes for active."""
-    change = {"metadata": {"annotations": {STATE: state}}, "spec": {"replicas": replicas}}
-    cluster.patch("deployments", user.name, change, user.namespace)
+        set_runtime(cluster, user, held.replicas, held.state)
 
 
 def _wait_stopped(cluster: Cluster, user: UserPlan, report: Report) -> None:

@@ -1,8 +1,8 @@
 """A way into a workspace that does not start: a pod of the operator's on the user's volume.
 
-The runtime is stopped first and started again in the end, so that a database never has two
-writers. A run that is killed leaves a pod that ends by itself, and a runtime that the next
-`fleet up` starts.
+The runtime is held meanwhile, whoever opens it, so that a database never has two writers; in the
+end it is what it was. A run that is killed leaves a pod that ends by itself, and a runtime that is
+suspended to the door until the next `fleet up`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Any
 
 from fleet.cluster import pods as judged
 from fleet.cluster.client import Cluster, Live
+from fleet.cluster.held import SUSPENDED, set_runtime
 from fleet.cluster.pods import part
 from fleet.cluster.runtimes import user_pods
 from fleet.errors import ClusterError
-from fleet.manifests.runtime import RUNTIME_UID, runtime_volumes
+from fleet.manifests.runtime import RUNTIME_UID, runtime_state, runtime_volumes
 from fleet.names import LABEL_ROLE, NAME_MAX, pool_labels
 from fleet.plan.environment import UserPlan
 
@@ -38,11 +39,14 @@ def rescue_pod(
     """
     live = cluster.get("deployments", user.name, user.namespace)
     replicas = int(part(live or {}, "spec").get("replicas", 0))
+    # Who is suspended or not deployed yet is woken by nobody.
+    held = live is not None and user.active
     name = pod["metadata"]["name"]
     try:
         if replicas:
             say(f"{user.id}: stopping the runtime")
-            _scale(cluster, user, 0)
+        if held or replicas:
+            set_runtime(cluster, user, 0, SUSPENDED)
         _until(timeout, lambda: not user_pods(cluster, user), f"{user.id}: the runtime still runs")
         cluster.delete("pods", name, user.namespace, wait=timeout)
         cluster.create(pod)
@@ -51,13 +55,11 @@ def rescue_pod(
         yield name
     finally:
         cluster.delete("pods", name, user.namespace, wait=timeout)
+        if held or replicas:
+            # Not the state that the cluster told: it may be what a run that was killed left.
+            set_runtime(cluster, user, replicas, runtime_state(user))
         if replicas:
-            _scale(cluster, user, replicas)
             say(f"{user.id}: the runtime is started again")
-
-
-def _scale(cluster: Cluster, user: UserPlan, replicas: int) -> None:
-    cluster.patch("deployments", user.name, {"spec": {"replicas": replicas}}, user.namespace)
 
 
 def _wait_running(cluster: Cluster, user: UserPlan, name: str, timeout: float) -> None:

@@ -62,12 +62,13 @@ class TestImport:
         return str(file)
 
     def test_who_is_new_is_added_and_the_others_stay(self, project: StackFolder) -> None:
-        text = '\ufeffid,displayName,profile\nalice,Other,standard\nzoe,"Zoe, Z",\nyan,燕,\n'
+        text = '\ufeffid,displayName,login\nalice,Other,a@x\nzoe,"Zoe, Z",z@x\nyan,燕,\n'
         done = project.fleet("user", "import", self.table(project, text), "-s", "t")
         assert done.out == "2 users added, 1 were there; fleet up -s t to deploy\n"
         people = roster(project)
         assert (people["zoe"].display_name, people["yan"].display_name) == ("Zoe, Z", "燕")
         assert people["alice"].display_name != "Other"
+        assert (people["zoe"].login, people["yan"].login) == ("z@x", None)
 
     @pytest.mark.parametrize(
         ("text", "line"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fleet.cluster.rescue import rescue_manifest
+from fleet.names import STATE
 from tests.support.fakes.exec_channel import Ran
 from tests.support.fakes.project import IMAGE
 from tests.support.fakes.served import PLACE, Served
@@ -42,17 +43,27 @@ def replicas(fleet: Served) -> int:
     return runtime["spec"]["replicas"]
 
 
+def state(fleet: Served) -> str:
+    """Return what the door is told of the runtime."""
+    (runtime,) = fleet.api.of("deployments")
+    return runtime["metadata"]["annotations"].get(STATE, "")
+
+
 def test_a_command_runs_on_the_volume_while_the_runtime_is_stopped(stuck: Served) -> None:
     ran: list[tuple[str, Sequence[str], int]] = []
+    doors_word: list[str] = []
 
     def answer(pod: str, command: Sequence[str], stdin: bytes | None, /) -> Ran:
         del stdin
         ran.append((pod, command, replicas(stuck)))
+        doors_word.append(state(stuck))
         return Ran(3, b"work.bin\n\x1b[2J", b"no\n")
 
     stuck.api.exec = answer
     done = run(stuck, "rm", "/app/work.bin")
     assert ran[-1] == ("rescue-oc-alice", ["rm", "/app/work.bin"], 0)
+    # So that an open tab does not start a second writer.
+    assert (doors_word[-1], state(stuck)) == ("suspended", "active")
     assert (done.code, done.out) == (3, "work.bin\n\\x1b[2J\n")
     assert done.err.splitlines()[-2:] == ["no", "alice: the runtime is started again"]
     assert replicas(stuck) == 1
