@@ -56,9 +56,6 @@ cli_engine.register(app)
 cli_people.register(app)
 cli_invite.register(app)
 
-TakeOver = Annotated[bool, typer.Option(help="Although Pulumi or GitOps deployed it.")]
-Timeout = Annotated[float, typer.Option(help="Seconds to wait for runtimes.", min=1)]
-
 
 @app.command()
 def validate(stack: Stack = "dev", as_json: Json = False) -> None:
