@@ -18,7 +18,7 @@ from fleet.cluster.held import SUSPENDED, set_runtime
 from fleet.cluster.pods import part
 from fleet.cluster.runtimes import user_pods
 from fleet.errors import ClusterError
-from fleet.manifests.runtime import RUNTIME_UID, runtime_state, runtime_volumes
+from fleet.manifests.runtime import POD_SECURITY, runtime_state, runtime_volumes
 from fleet.names import LABEL_ROLE, NAME_MAX, pool_labels
 from fleet.plan.environment import UserPlan
 
@@ -95,14 +95,7 @@ def rescue_manifest(user: UserPlan, image: str, pull_secret: str | None) -> Live
         "activeDeadlineSeconds": LONGEST,
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 1,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": RUNTIME_UID,
-            "runAsGroup": RUNTIME_UID,
-            "fsGroup": RUNTIME_UID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": POD_SECURITY,
         "containers": [
             {
                 "name": CONTAINER,

@@ -19,14 +19,12 @@ from fleet.manifests.backup_pods import (
     BACKUP,
     CONTAINER,
     DRILL,
-    POD_SECURITY,
     PROGRAM,
     PYTHON,
     REPOSITORY_CLAIM,
     RESULTS,
     ROLE_POOL,
     ROLE_USER,
-    SECURITY,
     STORE_KEYS,
     drill_pod,
     password_key,
@@ -35,6 +33,7 @@ from fleet.manifests.backup_pods import (
 )
 from fleet.manifests.policies import api_exit, names, policy
 from fleet.manifests.pool import RETAINED, nas_volume
+from fleet.manifests.runtime import CONTAINER_SECURITY, POD_SECURITY
 from fleet.manifests.types import (
     Claim,
     ConfigMap,
@@ -223,7 +222,7 @@ def _cron_job(pool: PoolPlan, backup: Backup, name: str, inputs: BackupInputs) -
                     "requests": {"cpu": "10m", "memory": "32Mi", "ephemeral-storage": "16Mi"},
                     "limits": {"cpu": "500m", "memory": "256Mi", "ephemeral-storage": "256Mi"},
                 },
-                "securityContext": SECURITY,
+                "securityContext": CONTAINER_SECURITY,
                 "volumeMounts": [
                     {"name": "settings", "mountPath": "/fleet/settings", "readOnly": True}
                 ],

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fleet.manifests.pool import SHARED_CLAIM
-from fleet.manifests.runtime import RUNTIME_UID
+from fleet.manifests.runtime import CONTAINER_SECURITY, POD_SECURITY
 from fleet.names import LABEL_ROLE, pool_labels, slug
 from fleet.plan.backups import REPOSITORY_FOLDER, repository_address
 from fleet.plan.environment import PoolPlan, UserPlan
@@ -29,20 +29,6 @@ PYTHON = ["/usr/bin/tini", "-g", "--", "/usr/bin/python3", "-EsB"]
 EXPORT_COMMAND = ("/usr/bin/python3", "-EsB", f"{PROGRAM}/export.py")
 # For copies of databases, restic's own files and, in a drill, everything: beside the claim's size.
 _SPARE = 4 * 2**30
-SECURITY: dict[str, Any] = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "privileged": False,
-    "readOnlyRootFilesystem": True,
-}
-POD_SECURITY: dict[str, Any] = {
-    "runAsNonRoot": True,
-    "runAsUser": RUNTIME_UID,
-    "runAsGroup": RUNTIME_UID,
-    "fsGroup": RUNTIME_UID,
-    "fsGroupChangePolicy": "OnRootMismatch",
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 
 def password_key(user_slug: str) -> str:
@@ -143,7 +129,7 @@ def _pod(
                         },
                         "limits": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "<scratch>"},
                     },
-                    "securityContext": SECURITY,
+                    "securityContext": CONTAINER_SECURITY,
                     "volumeMounts": [
                         *mounts,
                         {"name": "work", "mountPath": "/work"},

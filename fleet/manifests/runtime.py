@@ -54,6 +54,15 @@ from fleet.stackfile.workspace import Placement, Toleration
 RUNTIME_UID = 10001
 _RUNS = 0o755
 _SHARED: Volume = {"name": "shared", "persistentVolumeClaim": {"claimName": SHARED_CLAIM}}
+# Of every pod that mounts a user's volume.
+POD_SECURITY: dict[str, Any] = {
+    "runAsNonRoot": True,
+    "runAsUser": RUNTIME_UID,
+    "runAsGroup": RUNTIME_UID,
+    "fsGroup": RUNTIME_UID,
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 CONTAINER_SECURITY: dict[str, Any] = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -107,14 +116,7 @@ def deployment(user: UserPlan, inputs: RuntimeInputs) -> Deployment:
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
                     "terminationGracePeriodSeconds": 30,
-                    "securityContext": {
-                        "runAsNonRoot": True,
-                        "runAsUser": RUNTIME_UID,
-                        "runAsGroup": RUNTIME_UID,
-                        "fsGroup": RUNTIME_UID,
-                        "fsGroupChangePolicy": "OnRootMismatch",
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
+                    "securityContext": POD_SECURITY,
                     "initContainers": [_init_container(user, inputs.image, mounts)],
                     "containers": [_container(user, inputs.image, mounts)],
                     "volumes": _volumes(user),
