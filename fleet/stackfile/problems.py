@@ -56,6 +56,11 @@ _WORDS: dict[str, _Words] = {
     "model_attributes_type": lambda _: _MAPPING,
     "tuple_type": lambda _: _LIST,
     "list_type": lambda _: _LIST,
+    # What YAML has and JSON has not: a date.
+    "invalid-json-value": lambda _: (
+        "a text, a number, true, false, a list or a mapping is expected",
+        "put it in quotes",
+    ),
     "enum": lambda context: (f"it is one of {context['expected']}", "use one of these"),
     "literal_error": lambda context: (f"it is one of {context['expected']}", "use one of these"),
     "union_tag_invalid": lambda context: (
